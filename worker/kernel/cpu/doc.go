@@ -1,0 +1,25 @@
+// Package cpu runs kernel programs on the cores of this host: C through cgo, one call a program.
+//
+// It owns the CPU kernels, a pool of threads and the memory of each backend, and the choice of ISA
+// class at run time: "avx512", "avx2" (with FMA), "generic" (any 64-bit host). One build has all of
+// them. It never decides what is computed: that is package kernel, whose plain twin is kernel/ref.
+//
+//	be, err := cpu.New(cpu.Options{Threads: 2})
+//	defer be.Close()
+//	x, err := be.Alloc(n, kernel.F32)
+//	err = be.Run([]kernel.Op{kernel.Fill(x, 1)})
+//
+// Bits. Within one class results are the same for any number of threads and on any host (I3): the
+// cut of the work depends on shapes only, a sum is never split over threads, exp and log are ours,
+// multiply-adds are explicit, and nothing is contracted by the compiler. Two classes differ in the
+// width of their sums, so a run pins its class; Name says it.
+//
+// The environment variable BANYAN_ISA restricts a process to one class.
+//
+// A NaN operand gives NaN results. In attention a NaN in a key or value that is masked may also
+// reach rows of the same tile that do not see it.
+//
+// Files: ops.h (the command shared with Go), engine (threads, scratch, the program loop), isa.c
+// (detection), vec_*.h (the vector type of a class), gemm.h, attention*.h, norm.h, loss.h,
+// elementwise.h (kernels over that type), class_*.c (the kernels compiled for one class each).
+package cpu

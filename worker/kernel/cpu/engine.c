@@ -1,0 +1,249 @@
+// Threads, scratch memory and the loop over a program. No arithmetic here.
+//
+// The pool: the caller is seat 0, seats 1..threads-1 are threads of ours. A phase is announced by
+// a new round number; threads wait for it with a short spin, then on a condition variable. Tasks
+// are handed out by an atomic counter. A phase ends when every thread has left it.
+
+#define _GNU_SOURCE
+#include "engine.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+// A wait in the middle of a program is a few microseconds; a wait between programs is not worth
+// a core. The spin is long enough for the first and ends soon in the second.
+#define SPINS 3000
+
+struct seat {
+	struct engine *e;
+	float *scratch;
+	size_t floats;
+	pthread_t id;
+};
+
+struct engine {
+	const struct isa_class *class;
+	struct failure failure;
+	int threads;
+	struct seat *seats;
+
+	pthread_mutex_t lock;
+	pthread_cond_t go, done;
+	atomic_uint round; // changes when a phase starts, under lock
+	atomic_int busy;   // threads still in the phase
+	atomic_int stop;
+
+	task_fn fn; // the phase: written before round changes
+	const void *ctx;
+	long tasks;
+	atomic_long next;
+};
+
+static inline void relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+static void work(struct engine *e, float *scratch)
+{
+	long task;
+	while ((task = atomic_fetch_add_explicit(&e->next, 1, memory_order_relaxed)) < e->tasks)
+		e->fn(e->ctx, task, scratch);
+}
+
+static void wait_round(struct engine *e, unsigned seen)
+{
+	for (int i = 0; i < SPINS; i++) {
+		if (atomic_load_explicit(&e->round, memory_order_acquire) != seen)
+			return;
+		relax();
+	}
+	pthread_mutex_lock(&e->lock);
+	while (atomic_load(&e->round) == seen)
+		pthread_cond_wait(&e->go, &e->lock);
+	pthread_mutex_unlock(&e->lock);
+}
+
+static void *serve(void *arg)
+{
+	struct seat *s = arg;
+	struct engine *e = s->e;
+	for (unsigned seen = 0;;) {
+		wait_round(e, seen);
+		seen = atomic_load(&e->round);
+		if (atomic_load(&e->stop))
+			return NULL;
+		work(e, s->scratch);
+		if (atomic_fetch_sub(&e->busy, 1) == 1) {
+			pthread_mutex_lock(&e->lock);
+			pthread_cond_signal(&e->done);
+			pthread_mutex_unlock(&e->lock);
+		}
+	}
+}
+
+static void announce(struct engine *e)
+{
+	pthread_mutex_lock(&e->lock);
+	atomic_fetch_add(&e->round, 1);
+	pthread_cond_broadcast(&e->go);
+	pthread_mutex_unlock(&e->lock);
+}
+
+static void wait_done(struct engine *e)
+{
+	for (int i = 0; i < SPINS; i++) {
+		if (atomic_load_explicit(&e->busy, memory_order_acquire) == 0)
+			return;
+		relax();
+	}
+	pthread_mutex_lock(&e->lock);
+	while (atomic_load(&e->busy) != 0)
+		pthread_cond_wait(&e->done, &e->lock);
+	pthread_mutex_unlock(&e->lock);
+}
+
+// grow makes sure that every seat has the scratch a phase needs. It is kept until close.
+static int grow(struct engine *e, size_t floats)
+{
+	for (int i = 0; i < e->threads; i++) {
+		struct seat *s = &e->seats[i];
+		if (s->floats >= floats)
+			continue;
+		free(s->scratch);
+		s->scratch = NULL;
+		s->floats = 0;
+		void *p;
+		if (posix_memalign(&p, 64, floats * sizeof(float)) != 0)
+			return engine_fail(e, FAIL_MEMORY, 0, (long)(floats * sizeof(float)), 0);
+		s->scratch = p;
+		s->floats = floats;
+	}
+	return 0;
+}
+
+int engine_tasks(struct engine *e, task_fn fn, const void *ctx, long tasks, size_t floats)
+{
+	int why = grow(e, floats);
+	if (why != 0 || tasks <= 0)
+		return why;
+	e->fn = fn;
+	e->ctx = ctx;
+	e->tasks = tasks;
+	atomic_store(&e->next, 0);
+	if (e->threads == 1 || tasks == 1) {
+		work(e, e->seats[0].scratch);
+		return 0;
+	}
+	atomic_store(&e->busy, e->threads - 1);
+	announce(e);
+	work(e, e->seats[0].scratch);
+	wait_done(e);
+	return 0;
+}
+
+int engine_fail(struct engine *e, int why, long row, long value, long limit)
+{
+	e->failure = (struct failure){ .why = why, .row = row, .value = value, .limit = limit };
+	return why;
+}
+
+int banyan_run(struct engine *e, const struct op *ops, long n)
+{
+	for (long i = 0; i < n; i++) {
+		e->failure = (struct failure){ 0 };
+		int why = e->class->run(e, &ops[i]);
+		if (why != 0) {
+			e->failure.why = why;
+			e->failure.op = i;
+			return 1;
+		}
+	}
+	return 0;
+}
+
+struct failure banyan_failure(const struct engine *e)
+{
+	return e->failure;
+}
+
+// start makes the threads. They take no signals: those belong to the Go runtime's own threads.
+static int start(struct engine *e)
+{
+	sigset_t all, old;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	int made = 1;
+	for (; made < e->threads; made++) {
+		if (pthread_create(&e->seats[made].id, NULL, serve, &e->seats[made]) != 0)
+			break;
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	int ok = made == e->threads;
+	e->threads = made;
+	return ok;
+}
+
+struct engine *banyan_open(const char *isa, int threads)
+{
+	const struct isa_class *class = banyan_class(isa);
+	struct engine *e = calloc(1, sizeof *e);
+	if (class == NULL || e == NULL || threads < 1) {
+		free(e);
+		return NULL;
+	}
+	e->class = class;
+	e->threads = threads;
+	pthread_mutex_init(&e->lock, NULL);
+	pthread_cond_init(&e->go, NULL);
+	pthread_cond_init(&e->done, NULL);
+	e->seats = calloc((size_t)threads, sizeof *e->seats);
+	if (e->seats == NULL) {
+		e->threads = 0;
+		banyan_close(e);
+		return NULL;
+	}
+	for (int i = 0; i < threads; i++)
+		e->seats[i].e = e;
+	if (!start(e)) {
+		banyan_close(e);
+		return NULL;
+	}
+	return e;
+}
+
+void banyan_close(struct engine *e)
+{
+	atomic_store(&e->stop, 1);
+	announce(e);
+	for (int i = 1; i < e->threads; i++)
+		pthread_join(e->seats[i].id, NULL);
+	for (int i = 0; i < e->threads; i++)
+		free(e->seats[i].scratch);
+	free(e->seats);
+	pthread_cond_destroy(&e->done);
+	pthread_cond_destroy(&e->go);
+	pthread_mutex_destroy(&e->lock);
+	free(e);
+}
+
+void *banyan_alloc(size_t bytes)
+{
+	void *p;
+	if (posix_memalign(&p, 64, bytes) != 0)
+		return NULL;
+	memset(p, 0, bytes);
+	return p;
+}
+
+void banyan_free(void *p)
+{
+	free(p);
+}

@@ -1,0 +1,110 @@
+// What every kernel builds on, over the vector type of the class (vec_<class>.h).
+//
+// Rows have any length: v_get and v_put read and write the last, partial vector by way of a
+// buffer, so that an element's bits never depend on where in a row it stands.
+//
+// No product and sum may be contracted behind our back. GCC keeps to that under -std=c11 (and
+// not under gnu11; cgo does not let -ffp-contract=off through), Clang by the pragma. A test on
+// the bits of AdamW watches over it.
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#endif
+
+#define NV 2         // vectors across the matrix micro-kernel
+#define NR (NV * VW) // its columns
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE vf v_load(const float *p) { return *(const vfu *)p; }
+INLINE void v_store(float *p, vf x) { *(vfu *)p = x; }
+
+// v_get is elements [i, i+VW) of p[n]; those at n and beyond are `beyond`.
+INLINE vf v_get(const float *p, long i, long n, float beyond)
+{
+	if (__builtin_expect(i + VW <= n, 1))
+		return v_load(p + i);
+	float buffer[VW];
+	for (int j = 0; j < VW; j++)
+		buffer[j] = i + j < n ? p[i + j] : beyond;
+	return v_load(buffer);
+}
+
+// v_put stores elements [i, i+VW) of p[n].
+INLINE void v_put(float *p, long i, long n, vf x)
+{
+	if (__builtin_expect(i + VW <= n, 1)) {
+		v_store(p + i, x);
+		return;
+	}
+	for (int j = 0; j < VW && i + j < n; j++)
+		p[i + j] = x[j];
+}
+
+INLINE vf v_select(vi mask, vf yes, vf no)
+{
+	return (vf)((mask & (vi)yes) | (~mask & (vi)no));
+}
+
+// v_max ignores a NaN in x: the exponentials that follow bring it back.
+INLINE vf v_max(vf top, vf x) { return v_select(x > top, x, top); }
+
+// v_iota is start, start+1, ...
+INLINE vi v_iota(int32_t start)
+{
+	vi r;
+	for (int i = 0; i < VW; i++)
+		r[i] = start + i;
+	return r;
+}
+
+INLINE vi v_seti(int32_t x)
+{
+	vi r;
+	for (int i = 0; i < VW; i++)
+		r[i] = x;
+	return r;
+}
+
+// v_sum adds the lanes in double precision, by halves.
+INLINE double v_sum(vf x)
+{
+	double s[VW];
+	for (int i = 0; i < VW; i++)
+		s[i] = x[i];
+	for (int w = VW / 2; w > 0; w /= 2)
+		for (int i = 0; i < w; i++)
+			s[i] += s[i + w];
+	return s[0];
+}
+
+INLINE float v_top(vf x)
+{
+	float top = x[0];
+	for (int i = 1; i < VW; i++)
+		top = x[i] > top ? x[i] : top;
+	return top;
+}
+
+// v_exp is e^x within 2 ulp: x = n log 2 + r, |r| <= log(2)/2, and the Taylor series of e^r to
+// r^7 (the next term is below 2^-27). 2^n goes in as two factors, so that subnormal results and
+// overflow to infinity come out right. exp(-inf) = 0, exp(NaN) = NaN.
+INLINE vf v_exp(vf x)
+{
+	const vf magic = v_set(0x1.8p23f); // adding it rounds to an integer
+	x = v_select(x > 89.0f, v_set(89.0f), x);
+	x = v_select(x < -105.0f, v_set(-105.0f), x);
+	vf shifted = v_fma(x, v_set(0x1.715476p0f), magic);
+	vf n = shifted - magic;
+	vi k = (vi)shifted - (vi)magic;
+	vf r = v_fma(n, v_set(-0x1.63p-1f), x); // log 2 in two parts; the first product is exact
+	r = v_fma(n, v_set(0x1.bd0106p-13f), r);
+	vf q = v_set(1.0f / 5040);
+	q = v_fma(q, r, v_set(1.0f / 720));
+	q = v_fma(q, r, v_set(1.0f / 120));
+	q = v_fma(q, r, v_set(1.0f / 24));
+	q = v_fma(q, r, v_set(1.0f / 6));
+	q = v_fma(q, r, v_set(0.5f));
+	vf y = v_fma(r * r, q, r) + 1.0f;
+	vi half = k >> 1;
+	y *= (vf)((half + 127) << 23);
+	return y * (vf)((k - half + 127) << 23);
+}

@@ -1,0 +1,11 @@
+// Vectors of 8 floats in 16 registers.
+
+#define VW 8
+#define MR 6 // rows of the matrix micro-kernel: 12 sums, 2 columns, 1 broadcast, 1 spare
+typedef float vf __attribute__((vector_size(32)));
+typedef int32_t vi __attribute__((vector_size(32)));
+typedef float vfu __attribute__((vector_size(32), aligned(4), may_alias));
+
+static inline vf v_set(float x) { return _mm256_set1_ps(x); }
+static inline vf v_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
+static inline vf v_sqrt(vf a) { return _mm256_sqrt_ps(a); }

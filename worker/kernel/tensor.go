@@ -1,0 +1,36 @@
+package kernel
+
+import "fmt"
+
+// DType is the storage type of a buffer's elements.
+type DType uint8
+
+const (
+	F32 DType = iota + 1
+	I32
+)
+
+// Size is the number of bytes of one element.
+func (d DType) Size() int { return 4 }
+
+// Addr is a device address. On the CPU backend it is a plain C pointer.
+type Addr uintptr
+
+// Tensor is a range of n contiguous elements in device memory. It is a view: it owns nothing.
+// Shapes belong to the ops; a Tensor only knows how much there is.
+type Tensor struct {
+	Addr  Addr
+	Len   int // elements
+	DType DType
+}
+
+// Slice is the view of elements [lo, hi).
+func (t Tensor) Slice(lo, hi int) Tensor {
+	if lo < 0 || hi < lo || hi > t.Len {
+		panic(fmt.Sprintf("kernel: slice [%d,%d) of a tensor of %d", lo, hi, t.Len))
+	}
+	return Tensor{Addr: t.Addr + Addr(lo*t.DType.Size()), Len: hi - lo, DType: t.DType}
+}
+
+// IsZero reports whether t refers to nothing.
+func (t Tensor) IsZero() bool { return t.Addr == 0 }
