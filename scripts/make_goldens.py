@@ -1,0 +1,94 @@
+"""Makes the goldens of worker/model: tiny random models as Hugging Face folders, and what
+transformers computes with them.
+
+usage: python scripts/make_goldens.py worker/model/testdata
+
+Needs torch, transformers and safetensors. Each case is a folder with config.json, the weights,
+and golden.safetensors: inputs (as float32), per-row losses, some rows of the logits, and the
+gradient of the sum of the losses by every parameter ("grad." + its name). The script is
+deterministic on one machine; on another the last bits may differ.
+"""
+
+import os
+import sys
+
+import torch
+from safetensors.torch import save_file
+from transformers import LlamaConfig, LlamaForCausalLM
+
+BATCH, SEQ_LEN, VOCAB = 2, 144, 96  # 288 rows: more than one row chunk of the head
+LOGIT_STRIDE = 16  # rows of logits kept: 0, 16, ...
+
+# name -> configuration, storage type, shard size
+CASES = {
+    "gqa": (dict(num_key_value_heads=2, tie_word_embeddings=False, rope_theta=500000.0),
+            torch.float32, "40KB"),
+    "tied": (dict(num_key_value_heads=1, tie_word_embeddings=True, rope_theta=10000.0),
+             torch.bfloat16, "1GB"),
+}
+
+
+def make_model(options):
+    rope = {"rope_type": "default", "rope_theta": options.pop("rope_theta")}
+    cfg = LlamaConfig(vocab_size=VOCAB, hidden_size=24, intermediate_size=40, num_hidden_layers=2,
+                      num_attention_heads=4, head_dim=8, max_position_embeddings=256,
+                      rms_norm_eps=1e-5, initializer_range=0.02, rope_parameters=rope,
+                      attn_implementation="eager", **options)
+    model = LlamaForCausalLM(cfg)
+    with torch.no_grad():  # larger than a real start, so that no gradient is negligible
+        for name, p in model.named_parameters():
+            p.normal_(1.0 if "norm" in name else 0.0, 0.2)
+    return model
+
+
+def documents(generator):
+    """First visible position, position and target mask of sequences cut into documents."""
+    first = torch.zeros(BATCH, SEQ_LEN, dtype=torch.long)
+    for b, starts in enumerate([[0], [0, 1, 30, 77, 143]]):  # one sequence is a single document
+        for s in starts:
+            first[b, s:] = s
+    pos = torch.arange(SEQ_LEN) - first
+    keep = torch.ones(BATCH, SEQ_LEN, dtype=torch.bool)
+    keep[:, :-1] = first[:, :-1] == first[:, 1:]  # no target across a boundary
+    keep &= torch.rand(BATCH, SEQ_LEN, generator=generator) > 0.1
+    return first, pos, keep
+
+
+def make_case(folder, options, dtype, shard):
+    torch.manual_seed(1)
+    generator = torch.Generator().manual_seed(2)
+    model = make_model(dict(options))
+    model.to(dtype).save_pretrained(folder, max_shard_size=shard)
+    os.remove(os.path.join(folder, "generation_config.json"))
+    # Read back rather than .float(): that would keep rotary frequencies rounded to bfloat16.
+    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32,
+                                             attn_implementation="eager")
+
+    tokens = torch.randint(VOCAB, (BATCH, SEQ_LEN), generator=generator)
+    first, pos, keep = documents(generator)
+    targets = torch.randint(VOCAB, (BATCH, SEQ_LEN), generator=generator)
+    targets[~keep] = -1
+    t = torch.arange(SEQ_LEN)
+    visible = (t[None, None, :] <= t[None, :, None]) & (t[None, None, :] >= first[:, :, None])
+    mask = torch.zeros(BATCH, 1, SEQ_LEN, SEQ_LEN)
+    mask.masked_fill_(~visible[:, None], torch.finfo(torch.float32).min)
+
+    logits = model(input_ids=tokens, position_ids=pos, attention_mask=mask, use_cache=False).logits
+    losses = torch.nn.functional.cross_entropy(
+        logits.reshape(-1, VOCAB), targets.reshape(-1), ignore_index=-1, reduction="none")
+    losses.sum().backward()
+
+    golden = {"grad." + n: p.grad.detach() for n, p in model.named_parameters()}
+    golden["losses"] = losses.detach()
+    golden["logits"] = logits.detach().reshape(-1, VOCAB)[::LOGIT_STRIDE].clone()
+    for name, x in {"tokens": tokens, "pos": pos, "first": first, "targets": targets}.items():
+        golden[name] = x.reshape(-1).float()
+    save_file(golden, os.path.join(folder, "golden.safetensors"))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    torch.set_num_threads(1)
+    for case, (options, dtype, shard) in CASES.items():
+        make_case(os.path.join(sys.argv[1], case), options, dtype, shard)
