@@ -1,0 +1,48 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"io"
+)
+
+// Info describes one object.
+type Info struct {
+	Key  string
+	Size int64
+	// ETag changes when the content does. S3: the store's ETag, without quotes. Files:
+	// "sha256:<hex>" from Stat; List leaves it empty for files (hashing is not free).
+	ETag string
+}
+
+// Bucket is one bucket, or one directory. Safe for concurrent use. Transient errors are retried
+// inside with jitter until ctx ends or the backend's limit; what comes out is final.
+type Bucket interface {
+	// Put writes a whole object. It is durable when Put returns nil. With ifAbsent, an object
+	// already there fails with ErrExists and is left alone. On error nothing is visible under key.
+	Put(ctx context.Context, key string, body io.ReadSeeker, size int64, ifAbsent bool) (Info, error)
+	// ReadRange reads exactly len(p) bytes from off, or fails. A non-empty etag pins the content:
+	// a changed object fails with ErrChanged.
+	ReadRange(ctx context.Context, key string, off int64, p []byte, etag string) error
+	// Stat fails with ErrNotFound when there is no such object.
+	Stat(ctx context.Context, key string) (Info, error)
+	// List returns all objects whose key has the prefix, by ascending key.
+	List(ctx context.Context, prefix string) ([]Info, error)
+	// Delete removes an object; one that is not there is no error.
+	Delete(ctx context.Context, key string) error
+}
+
+// Errors of every backend are wrapped with the URI and a hint; these say which kind they are.
+var (
+	ErrNotFound    = errors.New("not found")
+	ErrExists      = errors.New("already exists")
+	ErrChanged     = errors.New("content changed since it was pinned")
+	ErrDenied      = errors.New("access denied")
+	ErrNoBucket    = errors.New("no such bucket")
+	ErrUnreachable = errors.New("store unreachable")
+)
+
+// Opener turns a URI into a Bucket and the key inside it.
+type Opener interface {
+	Open(uri string) (Bucket, string, error)
+}
