@@ -1,0 +1,80 @@
+package dataset
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/banyan-train/banyan/dataset/mix"
+	"github.com/banyan-train/banyan/dataset/source"
+	"github.com/banyan-train/banyan/dataset/tokenize"
+	pb "github.com/banyan-train/banyan/proto/banyan/v1"
+	"github.com/banyan-train/banyan/store"
+)
+
+// Slot is a position in the global batch, 0..B-1.
+type Slot int
+
+// Config says what a Stream delivers. All but Lo and Hi is the same on every rank.
+type Config struct {
+	Corpus      *pb.Corpus
+	SeqLen      int   // inputs a sequence
+	GlobalBatch int   // B, sequences a step
+	BOS         bool  // put BOS before each document
+	DocMask     bool  // hide other documents (pack)
+	MaxRecord   int64 // bytes of the longest record; 0: source.DefaultMaxRecord
+	Seed        uint64
+	Tokenizer   tokenize.Tokenizer
+	Stores      store.Opener
+	Lo, Hi      Slot // slots [Lo,Hi) of this stream; none if equal
+}
+
+// Validate checks what does not need the store.
+func (c *Config) Validate() error {
+	switch {
+	case c.Corpus == nil || len(c.Corpus.GetSources()) == 0:
+		return errors.New("the corpus has no sources")
+	case c.Tokenizer == nil:
+		return errors.New("no tokenizer")
+	case c.Stores == nil:
+		return errors.New("no stores")
+	case c.SeqLen < 1 || c.SeqLen > maxSeqLen:
+		return fmt.Errorf("seq_len is %d, want 1..%d", c.SeqLen, maxSeqLen)
+	case c.GlobalBatch < 1 || c.GlobalBatch > mix.MaxSlots:
+		return fmt.Errorf("global_batch is %d, want 1..%d", c.GlobalBatch, mix.MaxSlots)
+	case c.Lo < 0 || c.Hi < c.Lo || int(c.Hi) > c.GlobalBatch:
+		return fmt.Errorf("slots [%d,%d) are not within global_batch %d", c.Lo, c.Hi, c.GlobalBatch)
+	}
+	if _, ok := c.Tokenizer.EOS(); !ok {
+		return errors.New("the tokenizer names no EOS token, so documents cannot be told apart: " +
+			"set eos_token in tokenizer_config.json")
+	}
+	if _, ok := c.Tokenizer.BOS(); c.BOS && !ok {
+		return errors.New("data.bos is true, but the tokenizer names no BOS token: " +
+			"set data.bos: false")
+	}
+	return nil
+}
+
+// maxSeqLen bounds the memory of one sequence.
+const maxSeqLen = 1 << 24
+
+func (c *Config) weights() []uint64 {
+	var weights []uint64
+	for _, m := range c.Corpus.GetSources() {
+		weights = append(weights, m.GetWeightQ32())
+	}
+	return weights
+}
+
+func (c *Config) openSources() ([]*source.Source, error) {
+	var sources []*source.Source
+	options := source.Options{Seed: c.Seed, Slots: c.GlobalBatch, MaxRecord: c.MaxRecord}
+	for _, m := range c.Corpus.GetSources() {
+		s, err := source.Open(c.Stores, m, options)
+		if err != nil {
+			return nil, err
+		}
+		sources = append(sources, s)
+	}
+	return sources, nil
+}

@@ -1,0 +1,110 @@
+package dataset
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/banyan-train/banyan/dataset/pack"
+	"github.com/banyan-train/banyan/dataset/source"
+	"github.com/banyan-train/banyan/dataset/tokenize"
+)
+
+// Span is the part of a record that stands in a sequence.
+type Span = pack.Span
+
+// Sequence is what one slot trains on in one step. L = seq_len.
+type Sequence struct {
+	Slot   Slot
+	Source int // index in Corpus.Sources
+	// Tokens are L+1 ids: the inputs are the first L.
+	Tokens []int32
+	// Pos, First, Targets have L values, one an input: its position, the index of the first input
+	// it may see, and its target (-1 where masked).
+	Pos, First, Targets []int32
+	TargetBytes         int64  // UTF-8 bytes that the unmasked targets stand for
+	Spans               []Span // the ledger's record: where all of Tokens come from
+	Digest              [32]byte
+}
+
+// lane is the series of one slot and source. One goroutine at a time uses it.
+type lane struct {
+	slot   Slot
+	index  int // of the source
+	src    *source.Source
+	tok    tokenize.Tokenizer
+	bos    bool
+	start  Position // where the lane was opened; its position until the first sequence
+	reader *source.Reader
+	packer *pack.Packer
+	buffer []int32 // tokens of the document in the packer
+}
+
+// newLane opens a lane at a position. It reads nothing yet.
+func newLane(c *Config, slot Slot, index int, src *source.Source, at Position) (*lane, error) {
+	reader, err := src.Reader(int(slot), at.Block, at.Offset)
+	if err != nil {
+		return nil, err
+	}
+	l := &lane{
+		slot: slot, index: index, src: src, tok: c.Tokenizer, bos: c.BOS, start: at, reader: reader,
+	}
+	// A lane that has given a sequence stands on a record; one that has not, on a block's start.
+	if at.Offset > 0 || at.Token > 0 {
+		l.packer = pack.Resume(c.SeqLen, c.DocMask, pack.Position(at))
+	} else {
+		l.packer = pack.New(c.SeqLen, c.DocMask)
+	}
+	return l, nil
+}
+
+// position is where the lane's next sequence starts.
+func (l *lane) position() Position {
+	if at, ok := l.packer.Position(); ok {
+		return Position(at)
+	}
+	return l.start
+}
+
+// next makes the lane's next sequence.
+func (l *lane) next(ctx context.Context) (Sequence, error) {
+	packed, err := l.packer.Next(func() (pack.Document, error) { return l.document(ctx) })
+	if err != nil {
+		return Sequence{}, fmt.Errorf("slot %d: %w", l.slot, err)
+	}
+	s := Sequence{
+		Slot: l.slot, Source: l.index, Tokens: packed.Tokens, Pos: packed.Pos,
+		First: packed.First, Targets: packed.Targets, Spans: packed.Spans,
+		Digest: sequenceDigest(l.slot, l.index, packed.Spans, packed.Tokens),
+	}
+	for _, id := range s.Targets {
+		if id != pack.Masked {
+			s.TargetBytes += int64(l.tok.TokenBytes(id))
+		}
+	}
+	return s, nil
+}
+
+// keepTokens is the largest token buffer that outlives the document that needed it.
+const keepTokens = 1 << 18
+
+// document reads and tokenizes the next record. Its tokens are valid until the next call.
+func (l *lane) document(ctx context.Context) (pack.Document, error) {
+	doc, err := l.reader.Next(ctx)
+	if err != nil {
+		return pack.Document{}, err
+	}
+	if cap(l.buffer) > keepTokens {
+		l.buffer = nil
+	}
+	l.buffer = l.buffer[:0]
+	if bos, ok := l.tok.BOS(); l.bos && ok {
+		l.buffer = append(l.buffer, bos)
+	}
+	l.buffer = l.tok.Encode(l.buffer, doc.Text)
+	if eos, ok := l.tok.EOS(); ok {
+		l.buffer = append(l.buffer, eos)
+	}
+	return pack.Document{
+		Block: doc.Block, File: doc.File, Start: doc.Start, Offset: doc.Offset, Tokens: l.buffer,
+	}, nil
+}

@@ -1,0 +1,91 @@
+package dataset
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/banyan-train/banyan/dataset/pack"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func TestDigestDependsOnEveryPart(t *testing.T) {
+	spans := func(change func(*pack.Span)) []pack.Span {
+		s := pack.Span{Block: 3, File: 1, Start: 500, Token: 7, Count: 2}
+		change(&s)
+		return []pack.Span{s}
+	}
+	same := spans(func(*pack.Span) {})
+	seen := map[[32]byte]string{}
+	for name, digest := range map[string][32]byte{
+		"base":   sequenceDigest(1, 2, same, []int32{5, 6}),
+		"slot":   sequenceDigest(2, 2, same, []int32{5, 6}),
+		"source": sequenceDigest(1, 1, same, []int32{5, 6}),
+		"block":  sequenceDigest(1, 2, spans(func(s *pack.Span) { s.Block++ }), []int32{5, 6}),
+		"file":   sequenceDigest(1, 2, spans(func(s *pack.Span) { s.File++ }), []int32{5, 6}),
+		"start":  sequenceDigest(1, 2, spans(func(s *pack.Span) { s.Start++ }), []int32{5, 6}),
+		"token":  sequenceDigest(1, 2, spans(func(s *pack.Span) { s.Token++ }), []int32{5, 6}),
+		"count":  sequenceDigest(1, 2, spans(func(s *pack.Span) { s.Count++ }), []int32{5, 6}),
+		"ids":    sequenceDigest(1, 2, same, []int32{5, 7}),
+		"order":  sequenceDigest(1, 2, same, []int32{6, 5}),
+	} {
+		if other, ok := seen[digest]; ok {
+			t.Errorf("%s and %s have the same digest", name, other)
+		}
+		seen[digest] = name
+	}
+}
+
+func TestChainDependsOnHistoryAndOrder(t *testing.T) {
+	a, b := [32]byte{1}, [32]byte{2}
+	chains := []string{
+		ChainDigest("", nil), ChainDigest("", [][32]byte{a}), ChainDigest("", [][32]byte{a, b}),
+		ChainDigest("", [][32]byte{b, a}), ChainDigest(ChainDigest("", [][32]byte{a}), [][32]byte{b}),
+	}
+	seen := map[string]bool{}
+	for i, c := range chains {
+		if len(c) != 64 || seen[c] {
+			t.Errorf("chain %d: %q, again or too short", i, c)
+		}
+		seen[c] = true
+	}
+}
+
+// What a stream delivers is part of the format: a run must be resumable by a later version.
+func TestSequencesArePinned(t *testing.T) {
+	cfg := testConfig(t, 4, 128, text("a", repeat(40, 0, 90)...), text("b", repeat(25, 10, 300)...))
+	cfg.BOS = true
+	s := mustOpen(t, cfg, nil)
+	var out strings.Builder
+	chain := ""
+	for range 20 {
+		b := mustNext(t, s)
+		var digests [][32]byte
+		for _, sequence := range b.Sequences {
+			digests = append(digests, sequence.Digest)
+			first := sequence.Spans[0]
+			fmt.Fprintf(&out, "step %2d slot %d source %d block %3d record %4d token %3d spans %d\n",
+				b.Step, sequence.Slot, sequence.Source, first.Block, first.Start, first.Token,
+				len(sequence.Spans))
+		}
+		chain = ChainDigest(chain, digests)
+		fmt.Fprintf(&out, "step %2d chain %s\n", b.Step, chain)
+	}
+	golden := filepath.Join("testdata", "stream.txt")
+	if *update {
+		if err := os.WriteFile(golden, []byte(out.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out.String() != string(want) {
+		t.Errorf("the stream changed:\n%s", out.String())
+	}
+}

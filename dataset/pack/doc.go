@@ -1,0 +1,24 @@
+// Package pack lays the documents of one slot and source end to end and cuts them into sequences.
+//
+// It owns: the stride, the overlap of one token, document boundaries and masked targets. It never
+// reads, tokenizes or chooses: documents come as tokens from a function of the caller's.
+//
+// A document is its tokens with EOS behind them (and BOS before them, if asked for). A sequence has
+// seq_len+1 tokens: seq_len inputs, each followed by its target. The last one is the first input
+// of the next sequence of the same slot and source, so each token is a target once.
+//
+//	seq_len = 6       a0 a1 a2 .  b0 b1 b2 b3 .  c0 c1 ...
+//	sequence 1        [-----------------]
+//	sequence 2                          [----------------]
+//	doc_mask: Pos      0  1  2 3  0  1 | 0  1  2  0 ...
+//	          First    0  0  0 0  4  4 | 0  0  0  3 ...
+//	          Targets a1 a2  . -1 b1 b2| b3 .  -1 ...
+//
+// With doc_mask a token sees only its own document (First), positions count from the start of the
+// document or of the sequence, and the first token of a document is no target: what precedes it
+// is another document's end, which says nothing about it. Without doc_mask a token sees
+// the whole sequence before it, and nothing is masked.
+//
+// Invariants: I2 (each token of each document is the second to last token of exactly one sequence,
+// the very first of a slot and source excepted).
+package pack

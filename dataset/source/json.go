@@ -1,0 +1,266 @@
+package source
+
+import (
+	"bytes"
+	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// maxDepth bounds the nesting of arrays and objects, and with it the stack.
+const maxDepth = 10000
+
+// parser walks over one JSON text that is valid UTF-8. encoding/json would need two passes (one
+// to check, one to find the field), and is slower than the tokenizer behind it should have to wait.
+type parser struct {
+	b []byte
+	i int
+}
+
+func (p *parser) fail(what string) *problem {
+	if p.i >= len(p.b) {
+		what = "the JSON ends too early"
+	}
+	return &problem{p.i, what, fixJSON}
+}
+
+// peek returns the next byte, or 0 at the end.
+func (p *parser) peek() byte {
+	if p.i < len(p.b) {
+		return p.b[p.i]
+	}
+	return 0
+}
+
+func (p *parser) take(c byte) bool {
+	if p.i < len(p.b) && p.b[p.i] == c {
+		p.i++
+		return true
+	}
+	return false
+}
+
+func (p *parser) space() {
+	for p.i < len(p.b) && isSpace(p.b[p.i]) {
+		p.i++
+	}
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
+
+// members walks over an object behind its '{', through its '}'. visit gets each key as it is
+// written, and consumes the value.
+func (p *parser) members(visit func(p *parser, key []byte, keyAt int) *problem) *problem {
+	p.space()
+	if p.take('}') {
+		return nil
+	}
+	for {
+		p.space()
+		at := p.i
+		if p.peek() != '"' {
+			return p.fail("a key is missing")
+		}
+		key, err := p.str()
+		if err != nil {
+			return err
+		}
+		p.space()
+		if !p.take(':') {
+			return p.fail("no colon after a key")
+		}
+		p.space()
+		if err := visit(p, key, at); err != nil {
+			return err
+		}
+		p.space()
+		if p.take('}') {
+			return nil
+		}
+		if !p.take(',') {
+			return p.fail("no comma between members")
+		}
+	}
+}
+
+// value walks over any value. depth is the number of containers around it.
+func (p *parser) value(depth int) *problem {
+	switch c := p.peek(); {
+	case depth >= maxDepth && (c == '{' || c == '['):
+		return p.fail("nested too deeply")
+	case c == '"':
+		_, err := p.str()
+		return err
+	case c == '{':
+		p.i++
+		return p.members(func(p *parser, _ []byte, _ int) *problem { return p.value(depth + 1) })
+	case c == '[':
+		p.i++
+		return p.elements(depth + 1)
+	case c == '-' || c >= '0' && c <= '9':
+		return p.number()
+	case c == 't':
+		return p.literal("true")
+	case c == 'f':
+		return p.literal("false")
+	case c == 'n':
+		return p.literal("null")
+	}
+	return p.fail("not a JSON value")
+}
+
+func (p *parser) elements(depth int) *problem {
+	p.space()
+	if p.take(']') {
+		return nil
+	}
+	for {
+		p.space()
+		if err := p.value(depth); err != nil {
+			return err
+		}
+		p.space()
+		if p.take(']') {
+			return nil
+		}
+		if !p.take(',') {
+			return p.fail("no comma between elements")
+		}
+	}
+}
+
+func (p *parser) literal(word string) *problem {
+	for k := range len(word) {
+		if !p.take(word[k]) {
+			return p.fail("not a JSON value")
+		}
+	}
+	return nil
+}
+
+func (p *parser) number() *problem {
+	p.take('-')
+	if !p.take('0') && !p.digits() {
+		return p.fail("not a JSON number")
+	}
+	if p.take('.') && !p.digits() {
+		return p.fail("not a JSON number")
+	}
+	if p.take('e') || p.take('E') {
+		if !p.take('+') {
+			p.take('-')
+		}
+		if !p.digits() {
+			return p.fail("not a JSON number")
+		}
+	}
+	return nil
+}
+
+func (p *parser) digits() bool {
+	from := p.i
+	for p.i < len(p.b) && p.b[p.i] >= '0' && p.b[p.i] <= '9' {
+		p.i++
+	}
+	return p.i > from
+}
+
+// str walks over a string and returns what stands between its quotes, escapes checked but kept.
+func (p *parser) str() ([]byte, *problem) {
+	p.i++
+	from := p.i
+	for p.i < len(p.b) {
+		switch c := p.b[p.i]; {
+		case c == '"':
+			p.i++
+			return p.b[from : p.i-1], nil
+		case c < 0x20:
+			return nil, p.fail("control character in a string")
+		case c != '\\':
+			p.i++
+		default:
+			if n := escapeLen(p.b[p.i:]); n > 0 {
+				p.i += n
+				continue
+			}
+			return nil, p.fail("bad escape in a string")
+		}
+	}
+	return nil, p.fail("")
+}
+
+// escapeLen is the length of the escape at the start of b; 0 if there is no valid one.
+func escapeLen(b []byte) int {
+	if len(b) < 2 {
+		return 0
+	}
+	switch b[1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return 2
+	case 'u':
+		if _, ok := hex4(b[2:]); ok {
+			return 6
+		}
+	}
+	return 0
+}
+
+func hex4(b []byte) (rune, bool) {
+	if len(b) < 4 {
+		return 0, false
+	}
+	for _, c := range b[:4] { // ParseUint would also take "+123" and "1_23"
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') {
+			return 0, false
+		}
+	}
+	n, err := strconv.ParseUint(string(b[:4]), 16, 16)
+	return rune(n), err == nil
+}
+
+// unquote resolves the escapes of a string that str has checked; false for half a surrogate pair.
+func unquote(raw []byte) (string, bool) {
+	next := bytes.IndexByte(raw, '\\')
+	if next < 0 {
+		return string(raw), true
+	}
+	out := make([]byte, 0, len(raw))
+	for next >= 0 {
+		out, raw = append(out, raw[:next]...), raw[next:]
+		if raw[1] != 'u' {
+			out, raw = append(out, unescape(raw[1])), raw[2:]
+		} else {
+			r, _ := hex4(raw[2:])
+			raw = raw[6:]
+			if utf16.IsSurrogate(r) {
+				if escapeLen(raw) != 6 {
+					return "", false
+				}
+				low, _ := hex4(raw[2:])
+				if r = utf16.DecodeRune(r, low); r == utf8.RuneError {
+					return "", false
+				}
+				raw = raw[6:]
+			}
+			out = utf8.AppendRune(out, r)
+		}
+		next = bytes.IndexByte(raw, '\\')
+	}
+	return string(append(out, raw...)), true
+}
+
+func unescape(c byte) byte {
+	switch c {
+	case 'b':
+		return '\b'
+	case 'f':
+		return '\f'
+	case 'n':
+		return '\n'
+	case 'r':
+		return '\r'
+	case 't':
+		return '\t'
+	}
+	return c
+}

@@ -1,0 +1,181 @@
+package dataset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/banyan-train/banyan/dataset/mix"
+)
+
+// Bounds of the background work of a stream.
+const (
+	ahead   = 2 // finished steps that wait for Next, beside the one being made
+	readers = 8 // slots read, tokenized and packed at once
+)
+
+// ErrClosed is what Next returns after Close.
+var ErrClosed = errors.New("stream closed")
+
+// Batch is one step's sequences of a stream's slots. It belongs to the caller.
+type Batch struct {
+	Step      uint64     // 1-based
+	Sequences []Sequence // slots Lo..Hi-1 in order
+	Cursor    *Cursor    // after this batch: the stream's own slots, and the mixer
+}
+
+// Stream delivers the sequences of a range of slots, step by step. A goroutine of its own works
+// a few steps ahead. Next and Close may be called concurrently.
+type Stream struct {
+	cfg    Config
+	id     string
+	mixer  *mix.Mixer
+	lanes  [][]*lane // by slot from Lo, then by source
+	out    chan *Batch
+	err    error // set before out is closed
+	cancel context.CancelFunc
+}
+
+// Open starts a stream after the step at which a cursor stands; nil: from the first. The cursor
+// may cover more slots than [Lo,Hi). ctx bounds Open only. The caller must Close the stream.
+func Open(ctx context.Context, cfg Config, at *Cursor) (*Stream, error) {
+	s, err := open(cfg, at)
+	if err != nil {
+		return nil, fmt.Errorf("open dataset: %w", err)
+	}
+	ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	go s.produce(ctx)
+	return s, nil
+}
+
+func open(cfg Config, at *Cursor) (*Stream, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Stream{cfg: cfg, id: streamID(&cfg), out: make(chan *Batch, ahead)}
+	var err error
+	if at == nil {
+		s.mixer, err = mix.New(cfg.weights(), cfg.GlobalBatch)
+	} else if err = s.check(at); err == nil {
+		s.mixer, err = mix.Resume(cfg.weights(), cfg.GlobalBatch, at.Mixer)
+	}
+	if err != nil {
+		return nil, err
+	}
+	sources, err := cfg.openSources()
+	if err != nil {
+		return nil, err
+	}
+	for slot := cfg.Lo; slot < cfg.Hi; slot++ {
+		lanes := make([]*lane, len(sources))
+		for i, src := range sources {
+			position := Position{Block: uint64(slot)}
+			if at != nil {
+				position = at.Slots[slot-at.Lo][i]
+			}
+			if lanes[i], err = newLane(&cfg, slot, i, src, position); err != nil {
+				return nil, err
+			}
+		}
+		s.lanes = append(s.lanes, lanes)
+	}
+	return s, nil
+}
+
+// check refuses a cursor that is not of this stream, or lacks slots.
+func (s *Stream) check(at *Cursor) error {
+	if err := at.Validate(); err != nil {
+		return err
+	}
+	if at.Stream != s.id {
+		return fmt.Errorf("the cursor is of another stream (%.12s, this one is %.12s): corpus, "+
+			"seed, seq_len, bos, global_batch and tokenizer must be those it was made with",
+			at.Stream, s.id)
+	}
+	if s.cfg.Lo < s.cfg.Hi && (at.Lo > s.cfg.Lo || at.Hi() < s.cfg.Hi) {
+		return fmt.Errorf("the cursor covers slots [%d,%d), wanted are [%d,%d)",
+			at.Lo, at.Hi(), s.cfg.Lo, s.cfg.Hi)
+	}
+	return nil
+}
+
+// Next returns the next step. It blocks until the step is made, ctx ends, or the stream is closed
+// (ErrClosed). An error of the stream is final and returned ever after; one of ctx is not.
+func (s *Stream) Next(ctx context.Context) (*Batch, error) {
+	select {
+	case b, ok := <-s.out:
+		if !ok {
+			return nil, s.err
+		}
+		return b, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for data: %w", ctx.Err())
+	}
+}
+
+// Close stops the work in the background, and returns when it has ended. It may be called again.
+func (s *Stream) Close() {
+	s.cancel()
+	for range s.out { // until produce has closed it
+	}
+}
+
+func (s *Stream) produce(ctx context.Context) {
+	defer close(s.out)
+	for {
+		b, err := s.step(ctx)
+		if err != nil {
+			s.err = err
+			if ctx.Err() != nil {
+				s.err = ErrClosed
+			}
+			return
+		}
+		select {
+		case s.out <- b:
+		case <-ctx.Done():
+			s.err = ErrClosed
+			return
+		}
+	}
+}
+
+// step makes one step: slots in parallel, as their lanes share nothing that changes.
+func (s *Stream) step(ctx context.Context) (*Batch, error) {
+	sources := s.mixer.Next()
+	b := &Batch{Step: s.mixer.Step(), Sequences: make([]Sequence, len(s.lanes))}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(readers)
+	for i, lanes := range s.lanes {
+		group.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			sequence, err := lanes[sources[int(s.cfg.Lo)+i]].next(ctx)
+			b.Sequences[i] = sequence
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, fmt.Errorf("make step %d: %w", b.Step, err)
+	}
+	b.Cursor = s.cursor()
+	return b, nil
+}
+
+// cursor copies where everything stands between two steps.
+func (s *Stream) cursor() *Cursor {
+	c := &Cursor{
+		Version: cursorVersion, Stream: s.id, Mixer: s.mixer.State(), Lo: s.cfg.Lo,
+		Slots: make([][]Position, len(s.lanes)),
+	}
+	for i, lanes := range s.lanes {
+		c.Slots[i] = make([]Position, len(lanes))
+		for k, l := range lanes {
+			c.Slots[i][k] = l.position()
+		}
+	}
+	return c
+}

@@ -1,0 +1,108 @@
+package tokenize
+
+import (
+	"sync"
+	"unicode"
+	"unicode/utf8"
+)
+
+// class is what the pre-tokenizer patterns can tell about a character.
+type class uint8
+
+const (
+	other  class = iota // none of the three below: punctuation, marks, symbols, controls
+	letter              // \p{L}
+	number              // \p{N}
+	space               // \s, that is White_Space
+)
+
+// Letters and numbers of Unicode 15.1 and 16.0, which Go's tables (15.0) lack.
+var laterLetters = [][2]rune{
+	{0x1C89, 0x1C8A}, {0xA7CB, 0xA7CD}, {0xA7DA, 0xA7DC}, {0x105C0, 0x105F3}, {0x10D4A, 0x10D65},
+	{0x10D6F, 0x10D85}, {0x10EC2, 0x10EC4}, {0x11380, 0x11389}, {0x1138B, 0x1138B},
+	{0x1138E, 0x1138E}, {0x11390, 0x113B5}, {0x113B7, 0x113B7}, {0x113D1, 0x113D1},
+	{0x113D3, 0x113D3}, {0x11BC0, 0x11BE0}, {0x13460, 0x143FA}, {0x16100, 0x1611D},
+	{0x16D40, 0x16D6C}, {0x18CFF, 0x18CFF}, {0x1E5D0, 0x1E5ED}, {0x1E5F0, 0x1E5F0},
+	{0x2EBF0, 0x2EE5D},
+}
+
+var laterNumbers = [][2]rune{
+	{0x10D40, 0x10D49}, {0x116D0, 0x116E3}, {0x11BF0, 0x11BF9}, {0x16130, 0x16139},
+	{0x16D70, 0x16D79}, {0x1CCF0, 0x1CCF9}, {0x1E5F1, 0x1E5FA},
+}
+
+const pageBits = 8
+
+// classTable maps a code point to its class in two levels; equal pages are shared (about 30 KiB).
+type classTable struct {
+	ascii [utf8.RuneSelf]class
+	index [(unicode.MaxRune + 1) >> pageBits]uint16
+	pages [][1 << pageBits]class
+}
+
+// classes is built once, on the first Parse: about 5 ms.
+var classes = sync.OnceValue(buildClasses)
+
+func buildClasses() *classTable {
+	flat := make([]class, unicode.MaxRune+1)
+	mark := func(c class, table *unicode.RangeTable, later [][2]rune) {
+		for _, r := range table.R16 {
+			for x := uint32(r.Lo); x <= uint32(r.Hi); x += uint32(r.Stride) {
+				flat[x] = c
+			}
+		}
+		for _, r := range table.R32 {
+			for x := r.Lo; x <= r.Hi; x += r.Stride {
+				flat[x] = c
+			}
+		}
+		for _, r := range later {
+			for x := r[0]; x <= r[1]; x++ {
+				flat[x] = c
+			}
+		}
+	}
+	mark(letter, unicode.L, laterLetters)
+	mark(number, unicode.N, laterNumbers)
+	mark(space, unicode.White_Space, nil)
+	t := &classTable{}
+	copy(t.ascii[:], flat)
+	seen := map[[1 << pageBits]class]uint16{}
+	for i := range t.index {
+		var page [1 << pageBits]class
+		copy(page[:], flat[i<<pageBits:])
+		n, ok := seen[page]
+		if !ok {
+			n = uint16(len(t.pages))
+			seen[page] = n
+			t.pages = append(t.pages, page)
+		}
+		t.index[i] = n
+	}
+	return t
+}
+
+func (t *classTable) of(r rune) class {
+	return t.pages[t.index[r>>pageBits]][r&(1<<pageBits-1)]
+}
+
+// at gives the class and the length in bytes of the character at s[i:], which must not be empty.
+func (t *classTable) at(s string, i int) (class, int) {
+	if b := s[i]; b < utf8.RuneSelf {
+		return t.ascii[b], 1
+	}
+	r, n := utf8.DecodeRuneInString(s[i:])
+	return t.of(r), n
+}
+
+// run returns the end of the run of characters of class c that starts at s[i:].
+func (t *classTable) run(s string, i int, c class) int {
+	for i < len(s) {
+		got, n := t.at(s, i)
+		if got != c {
+			break
+		}
+		i += n
+	}
+	return i
+}

@@ -1,0 +1,104 @@
+package tokenize
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+)
+
+// golden is one text with the peer's ids; see scripts/make_tokenizer_goldens.py.
+type golden struct {
+	Tokenizer string  `json:"tokenizer"`
+	Text      string  `json:"text"`
+	IDs       []int32 `json:"ids"`
+}
+
+func readGoldens(t testing.TB) []golden {
+	t.Helper()
+	var out []golden
+	scanner := bufio.NewScanner(bytes.NewReader(testFile(t, "goldens.jsonl")))
+	scanner.Buffer(nil, 1<<20)
+	for scanner.Scan() {
+		var g golden
+		if err := json.Unmarshal(scanner.Bytes(), &g); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, g)
+	}
+	return out
+}
+
+func testFile(t testing.TB, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func testTokenizer(t testing.TB, name string) *bpe {
+	t.Helper()
+	tok, err := parse(testFile(t, name+".json"), nil)
+	if err != nil {
+		t.Fatalf("parse %s: %v", name, err)
+	}
+	return tok
+}
+
+func TestEncodeEqualsPeer(t *testing.T) {
+	toks := map[string]*bpe{}
+	goldens := readGoldens(t)
+	if len(goldens) < 1000 {
+		t.Fatalf("%d goldens, want at least 1000", len(goldens))
+	}
+	for pass := range 2 { // the second pass reads the word cache
+		for _, g := range goldens {
+			tok := toks[g.Tokenizer]
+			if tok == nil {
+				tok = testTokenizer(t, g.Tokenizer)
+				toks[g.Tokenizer] = tok
+			}
+			if got := tok.Encode(nil, g.Text); !slices.Equal(got, g.IDs) {
+				t.Errorf("pass %d, %s: %q\n got %v\nwant %v", pass, g.Tokenizer, g.Text, got, g.IDs)
+			}
+		}
+	}
+}
+
+// Words on both sides of shortWord must merge the same by either way.
+func TestLongAndShortMergesAgree(t *testing.T) {
+	tok := testTokenizer(t, "gpt2")
+	var sc mergeScratch
+	for _, g := range readGoldens(t) {
+		if len(g.Text) == 0 || len(g.Text) > shortWord {
+			continue
+		}
+		short := tok.model.mergeShort(nil, g.Text, &sc)
+		long := tok.model.mergeLong(nil, g.Text, &sc)
+		if !slices.Equal(short, long) {
+			t.Errorf("%q: rescanning gives %v, the heap %v", g.Text, short, long)
+		}
+	}
+}
+
+func TestClassesEqualPeer(t *testing.T) {
+	table := make([]byte, unicode.MaxRune+1)
+	for r := range table {
+		table[r] = byte(classes().of(rune(r)))
+	}
+	sum := sha256.Sum256(table)
+	want := strings.TrimSpace(string(testFile(t, "classes.sha256")))
+	if got := hex.EncodeToString(sum[:]); got != want {
+		t.Errorf("character classes differ from the peer's (Unicode 16.0; Go has %s): %s, want %s",
+			unicode.Version, got, want)
+	}
+}

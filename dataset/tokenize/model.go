@@ -1,0 +1,142 @@
+package tokenize
+
+import (
+	"fmt"
+	"strings"
+)
+
+// maxID bounds ids, and with them the tables; the largest public vocabulary has 262,144 entries.
+const maxID = 1 << 24
+
+// model is the byte-pair model: which two tokens merge into which, and in what order.
+type model struct {
+	first [256]int32 // id of each single byte
+	pairs pairTable
+	words map[string]int32 // ignore_merges only: a word found here is one token
+	size  int              // largest id + 1
+	text  [][]byte         // bytes by id; nil: no such id
+}
+
+// newModel checks the vocabulary and the merges and builds the tables.
+func newModel(f *modelJSON) (*model, error) {
+	m := &model{}
+	for token, id := range f.Vocab {
+		if id < 0 || id >= maxID {
+			return nil, fmt.Errorf("model.vocab[%q]: id %d is outside [0, %d): %w",
+				token, id, maxID, ErrInvalid)
+		}
+		m.size = max(m.size, int(id)+1)
+	}
+	if m.size > 16*len(f.Vocab) { // ids far beyond the count: a hostile file, not a vocabulary
+		return nil, fmt.Errorf("model.vocab: %d entries, but ids up to %d: %w",
+			len(f.Vocab), m.size-1, ErrInvalid)
+	}
+	m.text = make([][]byte, m.size)
+	reachable := make(map[string]int32, len(f.Vocab))
+	for token, id := range f.Vocab {
+		raw, ok := bytesOfToken(token)
+		if m.text[id] != nil {
+			return nil, fmt.Errorf("model.vocab: id %d has two tokens, one is %q: %w",
+				id, token, ErrInvalid)
+		}
+		m.text[id] = raw
+		if ok {
+			reachable[string(raw)] = int32(id)
+		}
+	}
+	for b := range m.first {
+		id, ok := reachable[string([]byte{byte(b)})]
+		if !ok {
+			return nil, fmt.Errorf("model.vocab lacks the byte 0x%02X: "+
+				"a vocabulary without all 256 bytes is %w", b, ErrUnsupported)
+		}
+		m.first[b] = id
+	}
+	if f.IgnoreMerges {
+		m.words = reachable
+	}
+	return m, m.addMerges(f)
+}
+
+// addMerges fills the pair table. A pair that stands twice takes its last rank, as in the peer.
+func (m *model) addMerges(f *modelJSON) error {
+	m.pairs = newPairTable(len(f.Merges))
+	for rank, pair := range f.Merges {
+		left, ok := f.Vocab[pair[0]]
+		right, ok2 := f.Vocab[pair[1]]
+		merged, ok3 := f.Vocab[pair[0]+pair[1]]
+		for i, known := range []bool{ok, ok2, ok3} {
+			if !known {
+				token := []string{pair[0], pair[1], pair[0] + pair[1]}[i]
+				return fmt.Errorf("model.merges[%d] %q: %q is not in model.vocab: %w",
+					rank, strings.Join(pair[:], " "), token, ErrInvalid)
+			}
+		}
+		m.pairs.put(int32(left), int32(right), uint32(rank), int32(merged))
+	}
+	return nil
+}
+
+// noMerge is the value of a pair that does not merge; it is above every (rank, id).
+const noMerge = ^uint64(0)
+
+// pairTable maps a pair of ids to rank<<32 | merged id: open addressing, at most half full. Most
+// pairs that are asked for do not merge; a bit map, small enough for the L2 cache, tells nearly
+// all of them apart before the table, which is not, is touched.
+type pairTable struct {
+	shift  uint
+	slots  []pairSlot
+	filter []uint64 // 4 bits a slot; a clear bit: no pair of that hash
+}
+
+type pairSlot struct{ key, value uint64 }
+
+func newPairTable(entries int) pairTable {
+	bits := uint(4)
+	for 1<<bits < 2*entries {
+		bits++
+	}
+	t := pairTable{
+		shift:  64 - bits,
+		slots:  make([]pairSlot, 1<<bits),
+		filter: make([]uint64, 1<<bits/16),
+	}
+	for i := range t.slots {
+		t.slots[i].value = noMerge
+	}
+	return t
+}
+
+// hashPair packs a pair and hashes it: Fibonacci hashing, 2^64 divided by the golden ratio. The
+// high bits are the good ones.
+func hashPair(left, right int32) (key, hash uint64) {
+	key = uint64(uint32(left))<<32 | uint64(uint32(right))
+	return key, (key ^ key>>29) * 0x9E3779B97F4A7C15
+}
+
+func (t *pairTable) put(left, right int32, rank uint32, merged int32) {
+	key, hash := hashPair(left, right)
+	bit := hash >> (t.shift - 2)
+	t.filter[bit/64] |= 1 << (bit % 64)
+	mask := uint64(len(t.slots) - 1)
+	for i := hash >> t.shift; ; i = (i + 1) & mask {
+		if s := &t.slots[i]; s.value == noMerge || s.key == key {
+			*s = pairSlot{key, uint64(rank)<<32 | uint64(uint32(merged))}
+			return
+		}
+	}
+}
+
+// get returns rank<<32 | merged id, or noMerge.
+func (t *pairTable) get(left, right int32) uint64 {
+	key, hash := hashPair(left, right)
+	if bit := hash >> (t.shift - 2); t.filter[bit/64]>>(bit%64)&1 == 0 {
+		return noMerge
+	}
+	mask := uint64(len(t.slots) - 1)
+	for i := hash >> t.shift; ; i = (i + 1) & mask {
+		if s := &t.slots[i]; s.key == key || s.value == noMerge {
+			return s.value
+		}
+	}
+}
