@@ -1,0 +1,39 @@
+package collective
+
+import (
+	"context"
+	"errors"
+)
+
+// Rank is a process's number in its generation.
+type Rank int
+
+// Group is one communicator. Methods are to be called from one goroutine; Abort from any.
+type Group interface {
+	Rank() Rank
+	Size() int
+	// AllGather concatenates every rank's src into dst on every rank. counts[r] is the length of
+	// rank r's part (it may be 0); len(src) == counts[Rank()]. src may be its own place in dst.
+	AllGather(dst []float32, counts []int, src []float32) Handle
+	// AllToAll sends send[r] to rank r and receives recv[r] from it. Lengths must agree pairwise:
+	// len(send[r]) here == len(recv[me]) there; 0 sends nothing. send[me] is copied to recv[me].
+	// It is the moving half of the ordered reduce-scatter.
+	AllToAll(recv, send [][]float32) Handle
+	// AllGatherBytes is AllGather of small, variable-size byte vectors (loss sums, flags, digests).
+	// It blocks and returns every rank's vector, by rank.
+	AllGatherBytes(ctx context.Context, mine []byte) ([][]byte, error)
+	// Barrier blocks until every rank has called it.
+	Barrier(ctx context.Context) error
+	// Abort makes every pending and future operation fail with cause. Safe from any goroutine,
+	// returns at once, may be called again.
+	Abort(cause error)
+}
+
+// Handle is an operation under way.
+type Handle interface {
+	// Wait blocks until the operation is done and its buffers are free again.
+	Wait(ctx context.Context) error
+}
+
+// ErrAborted is in the chain of every error after Abort or a lost peer.
+var ErrAborted = errors.New("collective aborted")

@@ -1,0 +1,102 @@
+package tcp
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"hash/fnv"
+
+	"github.com/banyan-train/banyan/collective"
+)
+
+const (
+	headerLen = 48
+	// maxChunk is the payload of one frame: small enough to stay in the L2 cache between the
+	// checksum and the copy, large enough that headers and system calls do not show.
+	maxChunk = 256 << 10
+)
+
+// kind says what a frame belongs to.
+type kind uint8
+
+const (
+	kindNone kind = iota
+	kindAllGather
+	kindAllToAll
+	kindBytes
+	kindBarrier
+	kindLeave // the sender has finished with the group
+	kindAbort // the sender's group died; the payload is the cause
+	kindEnd   // first invalid kind
+)
+
+func (k kind) String() string {
+	names := [...]string{"nothing", "AllGather", "AllToAll", "AllGatherBytes", "Barrier",
+		"Leave", "Abort"}
+	if int(k) < len(names) {
+		return names[k]
+	}
+	return fmt.Sprintf("kind %d", uint8(k))
+}
+
+// header is the head of a frame:
+//
+//	kind u8 | zero u8 x3 | sender u32 | group u64 | seq u64 | total u64 | payload length u32 |
+//	zero u32 | payload CRC-32C u32 | CRC-32C of all before, u32
+//
+// Frames of one operation follow each other; their payloads, in order, are total bytes.
+type header struct {
+	kind   kind
+	sender collective.Rank
+	group  uint64 // groupTag of run and generation
+	seq    uint64 // number of the operation, from 1
+	total  uint64 // bytes of the operation from this sender to this receiver
+	length uint32 // bytes of payload in this frame
+	sum    uint32 // of the payload
+}
+
+// groupTag condenses run and generation, so that each frame names its group.
+func groupTag(run string, generation uint64) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(run))
+	_, _ = h.Write(binary.LittleEndian.AppendUint64(nil, generation))
+	return h.Sum64()
+}
+
+func (h *header) encode(b *[headerLen]byte) {
+	*b = [headerLen]byte{0: byte(h.kind)}
+	le := binary.LittleEndian
+	le.PutUint32(b[4:], uint32(h.sender))
+	le.PutUint64(b[8:], h.group)
+	le.PutUint64(b[16:], h.seq)
+	le.PutUint64(b[24:], h.total)
+	le.PutUint32(b[32:], h.length)
+	le.PutUint32(b[40:], h.sum)
+	le.PutUint32(b[44:], crc32.Checksum(b[:44], castagnoli))
+}
+
+// decodeHeader checks everything that can be checked without knowing the operation.
+func decodeHeader(b *[headerLen]byte) (header, error) {
+	le := binary.LittleEndian
+	if got, want := crc32.Checksum(b[:44], castagnoli), le.Uint32(b[44:]); got != want {
+		return header{}, fmt.Errorf("%w: header checksum %08x, the sender's is %08x",
+			ErrCorrupt, got, want)
+	}
+	h := header{
+		kind: kind(b[0]), sender: collective.Rank(le.Uint32(b[4:])), group: le.Uint64(b[8:]),
+		seq: le.Uint64(b[16:]), total: le.Uint64(b[24:]), length: le.Uint32(b[32:]),
+		sum: le.Uint32(b[40:]),
+	}
+	switch {
+	case h.kind == kindNone || h.kind >= kindEnd:
+		return header{}, fmt.Errorf("%w: kind %d", ErrCorrupt, h.kind)
+	case b[1]|b[2]|b[3] != 0 || le.Uint32(b[36:]) != 0:
+		return header{}, fmt.Errorf("%w: reserved bytes are set", ErrCorrupt)
+	case h.length > maxChunk:
+		return header{}, fmt.Errorf("%w: payload of %d bytes, at most %d",
+			ErrCorrupt, h.length, maxChunk)
+	case uint64(h.length) > h.total || (h.length == 0 && h.total != 0):
+		return header{}, fmt.Errorf("%w: %d of %d bytes", ErrCorrupt, h.length, h.total)
+	}
+	return h, nil
+}

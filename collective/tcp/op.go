@@ -1,0 +1,70 @@
+package tcp
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/banyan-train/banyan/collective"
+)
+
+// op is one operation under way, and its Handle.
+type op struct {
+	g    *Group
+	kind kind
+	seq  uint64
+	left atomic.Int32 // sends and receives not finished
+	done chan struct{}
+	err  error // set before done is closed; only for operations that never started
+}
+
+var _ collective.Handle = (*op)(nil)
+
+func (o *op) String() string { return fmt.Sprintf("%v (operation %d)", o.kind, o.seq) }
+
+// finish counts one send or receive as finished.
+func (o *op) finish() {
+	if o.left.Add(-1) == 0 {
+		o.g.forget(o)
+		close(o.done)
+	}
+}
+
+// Wait blocks until the operation is done. If ctx ends first, the group is aborted: there is no
+// other way to get the buffers back. When Wait returns, also with an error, the group touches the
+// buffers of the operation no more.
+func (o *op) Wait(ctx context.Context) error {
+	select {
+	case <-o.done:
+		return o.err
+	default:
+	}
+	select {
+	case <-o.done:
+		return o.err
+	case <-o.g.aborted:
+	case <-ctx.Done():
+		o.g.Abort(fmt.Errorf("wait for %v: %w", o, ctx.Err()))
+	}
+	<-o.g.released
+	select {
+	case <-o.done: // it was finished before the abort reached it
+		return o.err
+	default:
+		return o.g.Err()
+	}
+}
+
+// sendItem is the part of an operation that goes to one peer.
+type sendItem struct {
+	op   *op
+	data []byte
+}
+
+// recvItem is the part of an operation that comes from one peer: into data, or, for vectors whose
+// size only the sender knows, into a new slice stored at bytes.
+type recvItem struct {
+	op    *op
+	data  []byte
+	bytes *[]byte
+}

@@ -1,0 +1,250 @@
+package tcp
+
+import (
+	"bufio"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/banyan-train/banyan/collective"
+)
+
+const (
+	readBuffer = 4 << 10 // for headers and small vectors; payloads are read past it
+	// goodbyeTime is how long a dead group tries to tell a peer why. Nobody waits for it but Close.
+	goodbyeTime = time.Second
+)
+
+// peer is the connection to one other rank: a sender and a receiver goroutine, each with the
+// items of posted operations in order of their sequence numbers.
+type peer struct {
+	g    *Group
+	rank collective.Rank
+	conn net.Conn
+	out  *queue[sendItem]
+	in   *queue[recvItem]
+
+	// Watched by the watchdog. Operations end in order on a connection, so a number says it all.
+	sent, received       atomic.Uint64 // sequence number of the last finished operation
+	bytesSent, bytesRead atomic.Uint64
+}
+
+// fail aborts the group because of this peer.
+func (p *peer) fail(o *op, err error) {
+	e := &PeerError{Ranks: []collective.Rank{p.rank}, Err: err}
+	e.Seq = p.received.Load() + 1
+	if o != nil {
+		e.Op, e.Seq = o.kind.String(), o.seq
+	}
+	p.g.Abort(e)
+}
+
+// send is the sender goroutine. It ends with an abort, or when the group closes and all items are
+// out.
+func (p *peer) send() {
+	for {
+		item, ok := p.out.pop(p.g.aborted, p.g.closing)
+		if !ok {
+			p.g.busy.Done()
+			p.goodbye()
+			return
+		}
+		h := header{kind: item.op.kind, seq: item.op.seq}
+		if whole, err := p.write(h, item.data); err != nil {
+			p.g.busy.Done()
+			p.awaitCause()
+			p.fail(item.op, fmt.Errorf("%w: %w", ErrLost, err))
+			if whole {
+				p.goodbye()
+			}
+			_ = p.conn.Close() // cut in mid-frame, nothing that follows could be understood
+			return
+		}
+		p.sent.Store(item.op.seq)
+		item.op.finish()
+	}
+}
+
+// awaitCause gives the receiver a moment after a failed write: the peer may have sent why its group
+// died, and that names the culprit, which may be a third rank.
+func (p *peer) awaitCause() {
+	select {
+	case <-p.g.aborted:
+	case <-time.After(goodbyeTime):
+	}
+}
+
+// write sends data as frames; at least one. It stops when the group is aborted. After an error
+// whole tells whether it stopped between two frames, where an abort frame can follow.
+func (p *peer) write(h header, data []byte) (whole bool, err error) {
+	h.sender, h.group, h.total = p.g.self, p.g.tag, uint64(len(data))
+	var head [headerLen]byte
+	for first := true; first || len(data) > 0; first = false {
+		chunk := data[:min(len(data), maxChunk)]
+		data = data[len(chunk):]
+		h.length, h.sum = uint32(len(chunk)), crc32.Checksum(chunk, castagnoli)
+		h.encode(&head)
+		if h.kind != kindAbort && p.g.isAborted() {
+			return true, collective.ErrAborted
+		}
+		buffers := net.Buffers{head[:], chunk}
+		n, err := buffers.WriteTo(p.conn)
+		p.bytesSent.Add(uint64(n))
+		if err != nil {
+			return n == 0, err
+		}
+	}
+	return true, nil
+}
+
+// goodbye tells the peer that this rank leaves, or why its group died, and ends the sending half.
+func (p *peer) goodbye() {
+	h, text := header{kind: kindLeave}, ""
+	if cause := p.g.reason(); cause != nil {
+		h.kind, text = kindAbort, cause.Error()
+		defer func() { _ = p.conn.Close() }()
+	}
+	_ = p.conn.SetWriteDeadline(time.Now().Add(goodbyeTime))
+	_, _ = p.write(h, []byte(text[:min(len(text), maxReason)])) // best effort
+	if c, ok := p.conn.(interface{ CloseWrite() error }); ok {
+		_ = c.CloseWrite()
+	}
+}
+
+// receive is the receiver goroutine. It reads a header first and then waits for its operation to
+// be posted: so the death of a peer is seen while no operation is under way, and a peer that is
+// ahead is held back by TCP and costs no memory.
+func (p *peer) receive() {
+	defer p.g.busy.Done()
+	r := bufio.NewReaderSize(&countingReader{p.conn, &p.bytesRead}, readBuffer)
+	var head [headerLen]byte
+	for {
+		h, err := p.readHeader(r, &head)
+		if err != nil {
+			p.lose(err)
+			return
+		}
+		switch h.kind {
+		case kindLeave:
+			p.left()
+			return
+		case kindAbort:
+			p.fail(nil, peerCause(r, h))
+			return
+		}
+		item, ok := p.in.pop(p.g.aborted, p.g.closing)
+		if !ok {
+			return // this rank has closed or aborted, and says so to the peer
+		}
+		if err := p.take(r, item, h, &head); err != nil {
+			p.fail(item.op, err)
+			return
+		}
+		p.received.Store(item.op.seq)
+		item.op.finish()
+	}
+}
+
+// peerCause reads why the peer's group died.
+func peerCause(r io.Reader, h header) error {
+	text := make([]byte, min(h.length, maxReason))
+	n, _ := io.ReadFull(r, text)
+	return fmt.Errorf("%w: %s", ErrPeerAborted, printable(text[:n]))
+}
+
+// lose handles the end of the connection between two operations.
+func (p *peer) lose(err error) {
+	select {
+	case <-p.g.closing: // every operation is done; the peer may go as it likes
+	default:
+		p.fail(p.g.oldest(p.received.Load()), err)
+	}
+}
+
+// left waits, after the peer's leave, for an operation that would need it, or the end.
+func (p *peer) left() {
+	if item, ok := p.in.pop(p.g.aborted, p.g.closing); ok {
+		p.fail(item.op, ErrLeft)
+	}
+}
+
+func (p *peer) readHeader(r io.Reader, head *[headerLen]byte) (header, error) {
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return header{}, fmt.Errorf("%w: %w", ErrLost, err)
+	}
+	h, err := decodeHeader(head)
+	switch {
+	case err != nil:
+		return header{}, err
+	case h.group != p.g.tag:
+		return header{}, fmt.Errorf("%w: frame of group %016x, this is group %016x",
+			ErrMismatch, h.group, p.g.tag)
+	case h.sender != p.rank:
+		return header{}, fmt.Errorf("%w: frame of rank %d", ErrMismatch, h.sender)
+	}
+	return h, nil
+}
+
+// take receives all of item, whose first header has been read.
+func (p *peer) take(r io.Reader, item recvItem, h header, head *[headerLen]byte) error {
+	if h.seq != item.op.seq || h.kind != item.op.kind {
+		return fmt.Errorf("%w: it calls %v (operation %d), this rank %v",
+			ErrMismatch, h.kind, h.seq, item.op)
+	}
+	dst := item.data
+	switch {
+	case item.bytes == nil && h.total != uint64(len(dst)):
+		return fmt.Errorf("%w: counts differ: it sends %d bytes, this rank expects %d",
+			ErrMismatch, h.total, len(dst))
+	case item.bytes != nil && h.total > MaxBytesVector:
+		return fmt.Errorf("%w: vector of %d bytes, at most %d",
+			ErrMismatch, h.total, MaxBytesVector)
+	case item.bytes != nil:
+		dst = make([]byte, h.total)
+		*item.bytes = dst
+	}
+	total := h.total
+	for {
+		if uint64(h.length) > uint64(len(dst)) {
+			return fmt.Errorf("%w: %d bytes where %d are missing", ErrCorrupt, h.length, len(dst))
+		}
+		chunk := dst[:h.length]
+		dst = dst[h.length:]
+		if _, err := io.ReadFull(r, chunk); err != nil {
+			return fmt.Errorf("%w: %w", ErrLost, err)
+		}
+		if sum := crc32.Checksum(chunk, castagnoli); sum != h.sum {
+			return fmt.Errorf("%w: payload checksum %08x, the sender's is %08x, at byte %d of %d",
+				ErrCorrupt, sum, h.sum, total-uint64(len(dst))-uint64(len(chunk)), total)
+		}
+		if len(dst) == 0 {
+			return nil
+		}
+		var err error
+		if h, err = p.readHeader(r, head); err != nil {
+			return err
+		}
+		if h.kind == kindAbort {
+			return peerCause(r, h)
+		}
+		if h.seq != item.op.seq || h.kind != item.op.kind || h.total != total {
+			return fmt.Errorf("%w: %v (operation %d, %d bytes) inside of %v",
+				ErrCorrupt, h.kind, h.seq, h.total, item.op)
+		}
+	}
+}
+
+// countingReader counts bytes as they come, for the watchdog.
+type countingReader struct {
+	r net.Conn
+	n *atomic.Uint64
+}
+
+func (c *countingReader) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	c.n.Add(uint64(n))
+	return n, err
+}
