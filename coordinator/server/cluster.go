@@ -1,0 +1,70 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	pb "github.com/banyan-train/banyan/proto/banyan/v1"
+)
+
+type clusterService struct {
+	pb.UnimplementedClusterServiceServer
+	m *member
+}
+
+// Status is answered by any member, from what it knows.
+func (s clusterService) Status(context.Context, *pb.StatusRequest) (*pb.StatusResponse, error) {
+	_, err := s.m.leading()
+	out := &pb.StatusResponse{Member: s.m.cfg.ID, Leader: err == nil,
+		LeaderAddress: s.m.leaderAddress(), AppliedIndex: s.m.machine.AppliedIndex()}
+	for _, p := range s.m.cfg.Members {
+		out.Members = append(out.Members, &pb.Member{Id: p.ID, RaftAddress: p.Raft,
+			GrpcAddress: p.GRPC, Voter: true})
+	}
+	return out, nil
+}
+
+// ListWorkers is answered by the leader, who holds the leases.
+func (s clusterService) ListWorkers(ctx context.Context, _ *pb.ListWorkersRequest,
+) (*pb.ListWorkersResponse, error) {
+	l, err := s.m.leading()
+	if err != nil {
+		return nil, err
+	}
+	reply := make(chan *pb.ListWorkersResponse, 1)
+	if !l.post(query{func() { reply <- l.listWorkers() }}) {
+		return nil, s.m.notLeader()
+	}
+	select {
+	case r := <-reply:
+		return r, s.m.verify(ctx)
+	case <-l.ended:
+		return nil, s.m.notLeader()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// query runs a read inside the leader's loop.
+type query struct{ read func() }
+
+func (l *lead) listWorkers() *pb.ListWorkersResponse {
+	out := &pb.ListWorkersResponse{}
+	serving := map[string][]string{}
+	for k, r := range l.reports {
+		if !ended(r.GetPhase()) {
+			serving[r.worker] = append(serving[r.worker], k.String())
+		}
+	}
+	for _, w := range l.machine.Workers() {
+		x := &pb.WorkerStatus{Info: w, Serving: serving[w.GetId()]}
+		if s := l.sessions[w.GetId()]; s != nil {
+			x.Live, x.Address = true, s.host
+		}
+		if at, ok := l.leases[w.GetId()]; ok {
+			x.SinceHeartbeatMs = time.Since(at).Milliseconds()
+		}
+		out.Workers = append(out.Workers, x)
+	}
+	return out
+}

@@ -1,0 +1,177 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/banyan-train/banyan/checkpoint"
+	"github.com/banyan-train/banyan/checkpoint/manifest"
+	"github.com/banyan-train/banyan/coordinator/plan"
+	"github.com/banyan-train/banyan/coordinator/state"
+	pb "github.com/banyan-train/banyan/proto/banyan/v1"
+	"github.com/banyan-train/banyan/store"
+	"github.com/banyan-train/banyan/store/router"
+	"github.com/banyan-train/banyan/worker/model"
+)
+
+type checkpointKey struct {
+	run        string
+	generation uint64
+	step       uint64
+}
+
+type shardKey struct {
+	checkpointKey
+	rank uint32
+}
+
+// manifestRetry is the pause between tries to write a manifest to a store that fails.
+const manifestRetry = 2 * time.Second
+
+// collect keeps one rank's shard report; when all of a generation are in, the manifest can be
+// written. It reports whether anything may have to be done.
+func (l *lead) collect(s *pb.ShardReport) bool {
+	run, ok := l.machine.Run(s.GetRun())
+	if !ok || !state.Live(run) || run.GetGeneration() != s.GetGeneration() {
+		return false
+	}
+	if s.GetStep() <= state.Newest(run).GetStep() {
+		return true // committed already: the worker will hear so
+	}
+	k := checkpointKey{s.GetRun(), s.GetGeneration(), s.GetStep()}
+	l.shards[shardKey{k, s.GetRank()}] = s
+	if l.flying[k] {
+		return false
+	}
+	reports := make([]*pb.ShardReport, len(run.GetRanks()))
+	for i := range reports {
+		if reports[i] = l.shards[shardKey{k, uint32(i)}]; reports[i] == nil {
+			return false
+		}
+	}
+	l.flying[k] = true
+	go l.writeManifest(run, k, reports)
+	return false
+}
+
+// writeManifest makes a complete checkpoint nameable: the manifest is the first object that
+// mentions the others. It is retried until it is written, refused for good, or the leadership is
+// over; the worker sends its report again to the next leader.
+func (l *lead) writeManifest(run *pb.Run, k checkpointKey, reports []*pb.ShardReport) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		select {
+		case <-l.ended:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	for {
+		ref, err := commitManifest(ctx, run, k, reports)
+		if err == nil || errors.Is(err, store.ErrExists) || ctx.Err() != nil {
+			l.post(committed{k.run, k.generation, ref, err})
+			return
+		}
+		l.log.Warn().Err(err).Str("run", k.run).Uint64("step", k.step).Msg("write manifest; retrying")
+		select {
+		case <-time.After(manifestRetry):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func commitManifest(ctx context.Context, run *pb.Run, k checkpointKey, reports []*pb.ShardReport,
+) (*pb.CheckpointRef, error) {
+	resolved := run.GetResolved()
+	shards := make([]manifest.Shard, len(reports))
+	for i, r := range reports {
+		if err := json.Unmarshal(r.GetShard(), &shards[i]); err != nil {
+			return nil, fmt.Errorf("shard report of rank %d: %w", i, err)
+		}
+	}
+	cfg, err := protojson.Marshal(resolved.GetModel())
+	if err != nil {
+		return nil, fmt.Errorf("encode model configuration: %w", err)
+	}
+	m, err := manifest.Build(manifest.Manifest{Run: k.run, Step: k.step, Generation: k.generation,
+		RunDigest: resolved.GetDigest(), Model: cfg, Tokenizer: resolved.GetTokenizer().GetUri(),
+		Units: manifestUnits(resolved.GetModel())}, shards)
+	if err != nil {
+		return nil, fmt.Errorf("build manifest of step %d: %w", k.step, err)
+	}
+	opener, err := router.New(resolved.GetSpec().GetStores())
+	if err != nil {
+		return nil, err
+	}
+	dir := checkpoint.Dir(resolved.GetSpec().GetCheckpoint().GetTo(), k.run, k.step, k.generation)
+	uri, digest, err := checkpoint.Commit(ctx, opener, dir, m)
+	if err != nil {
+		return nil, err
+	}
+	return &pb.CheckpointRef{Step: k.step, Generation: k.generation, Uri: uri, Digest: digest}, nil
+}
+
+func manifestUnits(cfg *pb.ModelConfig) []manifest.Unit {
+	var out []manifest.Unit
+	for _, u := range model.Units(cfg) {
+		x := manifest.Unit{Name: u.Name, Size: u.Size}
+		for _, p := range u.Params {
+			x.Params = append(x.Params, manifest.Param{Name: p.Name, Shape: p.Shape, Offset: p.Offset})
+		}
+		out = append(out, x)
+	}
+	return out
+}
+
+// commitCheckpoint is the second phase: one Raft entry whatever the world (I1). Then old
+// checkpoints are retired, in Raft first.
+func (l *lead) commitCheckpoint(ctx context.Context, c committed) {
+	if c.err != nil {
+		if !errors.Is(c.err, context.Canceled) {
+			l.endGeneration(ctx, c.run, c.generation, c.err.Error(), false)
+		}
+		return
+	}
+	delete(l.flying, checkpointKey{c.run, c.generation, c.ref.GetStep()})
+	ok := l.command(ctx, "commit checkpoint", &pb.Command{Command: &pb.Command_CommitCheckpoint{
+		CommitCheckpoint: &pb.CommitCheckpoint{Run: c.run, Checkpoint: c.ref}}})
+	run, found := l.machine.Run(c.run)
+	if !ok || !found {
+		return
+	}
+	l.recorders.committed(run)
+	for _, ref := range plan.Retire(run) {
+		l.retire(ctx, run, ref)
+	}
+}
+
+// retire drops a checkpoint in Raft, then its objects. A crash in between leaves garbage, never a
+// name without its objects.
+func (l *lead) retire(ctx context.Context, run *pb.Run, ref *pb.CheckpointRef) {
+	ok := l.command(ctx, "retire checkpoint", &pb.Command{Command: &pb.Command_RetireCheckpoint{
+		RetireCheckpoint: &pb.RetireCheckpoint{Run: run.GetId(), Step: ref.GetStep(),
+			Generation: ref.GetGeneration()}}})
+	if !ok {
+		return
+	}
+	spec := run.GetResolved().GetSpec()
+	dir := checkpoint.Dir(spec.GetCheckpoint().GetTo(), run.GetId(), ref.GetStep(), ref.GetGeneration())
+	go func() {
+		opener, err := router.New(spec.GetStores())
+		if err == nil {
+			deadline, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			err = checkpoint.Delete(deadline, opener, dir)
+		}
+		if err != nil {
+			l.log.Warn().Err(err).Str("run", run.GetId()).Uint64("step", ref.GetStep()).
+				Msg("delete retired checkpoint")
+		}
+	}()
+}

@@ -1,0 +1,248 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/banyan-train/banyan/coordinator/plan"
+	"github.com/banyan-train/banyan/coordinator/state"
+	pb "github.com/banyan-train/banyan/proto/banyan/v1"
+)
+
+// drive looks at everything and does the next thing that is missing.
+func (l *lead) drive(ctx context.Context) {
+	for _, run := range l.machine.Runs() {
+		if state.Live(run) {
+			l.tend(ctx, run)
+		}
+	}
+	l.place(ctx)
+	l.push()
+	l.prune()
+}
+
+// tend looks after a live generation: has a rank ended, is a worker lost, is all running or done?
+func (l *lead) tend(ctx context.Context, run *pb.Run) {
+	phases := map[pb.RankPhase]int{}
+	for _, p := range run.GetRanks() {
+		r := l.report(run, p)
+		phases[r.GetPhase()]++
+		if r.GetPhase() == pb.RankPhase_DEAD {
+			l.rankDied(ctx, run, p, r)
+			return
+		}
+		if gone, how := l.workerGone(p.GetWorker()); gone {
+			l.endGeneration(ctx, run.GetId(), run.GetGeneration(),
+				fmt.Sprintf("worker %s lost: %s", p.GetWorker(), how), false)
+			return
+		}
+	}
+	world := len(run.GetRanks())
+	switch {
+	case phases[pb.RankPhase_DONE] == world:
+		l.finish(ctx, run)
+	case phases[pb.RankPhase_STEPPING]+phases[pb.RankPhase_DONE] == world &&
+		run.GetState() == pb.RunState_ASSIGNED:
+		l.command(ctx, "mark running", &pb.Command{Command: &pb.Command_Running{
+			Running: &pb.MarkRunning{Run: run.GetId(), Generation: run.GetGeneration()}}})
+	}
+}
+
+func (l *lead) report(run *pb.Run, p *pb.RankPlace) *pb.RankReport {
+	r := l.reports[rankKey{run.GetId(), run.GetGeneration(), p.GetRank()}]
+	if r == nil || r.worker != p.GetWorker() {
+		return nil
+	}
+	return r.RankReport
+}
+
+// workerGone reports whether a worker's lease is over. A closed session alone is no reason: the
+// worker may be on its way back, or the leader may be new.
+func (l *lead) workerGone(worker string) (bool, string) {
+	silent := time.Since(l.leases[worker])
+	if silent <= l.cfg.LeaseTTL {
+		return false, ""
+	}
+	return true, fmt.Sprintf("silent for %.1f s, the lease is %.1f s", silent.Seconds(),
+		l.cfg.LeaseTTL.Seconds())
+}
+
+// rankDied ends the generation, and the run when no other generation can do better.
+func (l *lead) rankDied(ctx context.Context, run *pb.Run, p *pb.RankPlace, r *pb.RankReport) {
+	reason := fmt.Sprintf("rank %d on %s: %s", p.GetRank(), p.GetWorker(), r.GetReason())
+	if r.GetFailure() == pb.FailureClass_CORRUPT_CHECKPOINT && run.GetResumeStep() > 0 {
+		for _, ref := range run.GetCheckpoints() {
+			if ref.GetStep() == run.GetResumeStep() && !ref.GetCorrupt() {
+				l.command(ctx, "mark checkpoint corrupt", &pb.Command{Command: &pb.Command_MarkCorrupt{
+					MarkCorrupt: &pb.MarkCheckpointCorrupt{Run: run.GetId(), Step: ref.GetStep(),
+						Generation: ref.GetGeneration(), Reason: r.GetReason()}}})
+			}
+		}
+	}
+	fatal := r.GetFailure() == pb.FailureClass_FATAL_INPUT
+	l.endGeneration(ctx, run.GetId(), run.GetGeneration(), reason, fatal)
+}
+
+func (l *lead) endGeneration(ctx context.Context, run string, gen uint64, reason string, fatal bool) {
+	l.log.Warn().Str("run", run).Uint64("generation", gen).Str("reason", reason).
+		Bool("fatal", fatal).Msg("generation ends")
+	l.endedAt[run] = time.Now()
+	l.command(ctx, "end generation", &pb.Command{Command: &pb.Command_EndGeneration{
+		EndGeneration: &pb.EndGeneration{Run: run, Generation: gen, Reason: reason, Fatal: fatal}}})
+}
+
+// finish closes a run whose ranks all ended cleanly.
+func (l *lead) finish(ctx context.Context, run *pb.Run) {
+	newest := state.Newest(run).GetStep()
+	end := &pb.FinishRun{Run: run.GetId(), Generation: run.GetGeneration()}
+	switch {
+	case newest == run.GetResolved().GetTotalSteps():
+		end.State = pb.RunState_SUCCEEDED
+	case run.GetStopRequested():
+		end.State = pb.RunState_STOPPED
+		end.Reason = fmt.Sprintf("stopped by request at step %d", newest)
+	default:
+		l.endGeneration(ctx, run.GetId(), run.GetGeneration(),
+			fmt.Sprintf("all ranks ended at step %d of %d", newest, run.GetResolved().GetTotalSteps()),
+			false)
+		return
+	}
+	l.command(ctx, "finish run", &pb.Command{Command: &pb.Command_Finish{Finish: end}})
+}
+
+// place gives waiting runs their next generation.
+func (l *lead) place(ctx context.Context) {
+	st := l.machine.State()
+	settled := &pb.ClusterState{Workers: st.GetWorkers()}
+	for _, run := range st.GetRuns() {
+		if run.GetState() != pb.RunState_PENDING || l.settled(run) && l.rested(run) {
+			settled.Runs = append(settled.Runs, run)
+		}
+	}
+	for _, d := range plan.Next(settled, l.views(st)) {
+		if !d.Place {
+			if l.waiting[d.Run] != d.Reason {
+				l.waiting[d.Run] = d.Reason
+				l.log.Info().Str("run", d.Run).Str("reason", d.Reason).Msg("run waits")
+			}
+			continue
+		}
+		delete(l.waiting, d.Run)
+		l.command(ctx, "assign generation", &pb.Command{Command: &pb.Command_Assign{
+			Assign: d.Assign(l.recorders.lastStep(d.Run))}})
+	}
+}
+
+// settled reports whether every worker of the run's last generation has either said that its
+// ranks are gone or is out of reach. Planning earlier would count a worker that is just dying.
+func (l *lead) settled(run *pb.Run) bool {
+	for k, r := range l.reports {
+		if k.run != run.GetId() || k.generation > run.GetGeneration() {
+			continue
+		}
+		if l.sessions[r.worker] != nil && !ended(r.GetPhase()) {
+			return false
+		}
+	}
+	return true
+}
+
+// rested spaces the generations of a run that fails again and again without a new checkpoint: the
+// first retry is at once, then 0.25 s, doubling up to 30 s.
+func (l *lead) rested(run *pb.Run) bool {
+	if run.GetFailures() <= 1 {
+		return true
+	}
+	pause := min(250*time.Millisecond<<min(run.GetFailures()-2, 10), 30*time.Second)
+	return time.Since(l.endedAt[run.GetId()]) >= pause
+}
+
+func ended(p pb.RankPhase) bool { return p == pb.RankPhase_DEAD || p == pb.RankPhase_DONE }
+
+// views is what the planner may know of the workers: those with a session and what they serve.
+func (l *lead) views(st *pb.ClusterState) []plan.WorkerView {
+	busy := map[string]int{}
+	for k, r := range l.reports {
+		run, ok := l.machine.Run(k.run)
+		stale := !ok || !state.Live(run) || run.GetGeneration() != k.generation
+		if stale && !ended(r.GetPhase()) {
+			busy[r.worker]++ // a rank of an older generation that is still dying
+		}
+	}
+	var out []plan.WorkerView
+	for _, w := range st.GetWorkers() {
+		out = append(out, plan.WorkerView{ID: w.GetId(), Devices: int(w.GetDevices()),
+			Live: l.sessions[w.GetId()] != nil, ISAClasses: w.GetIsaClasses(), Busy: busy[w.GetId()]})
+	}
+	return out
+}
+
+// push sends every worker its full set of ranks, where it changed.
+func (l *lead) push() {
+	desired := map[string]*pb.Desired{}
+	for _, run := range l.machine.Runs() {
+		if state.Live(run) {
+			for worker, a := range l.assignments(run) {
+				if desired[worker] == nil {
+					desired[worker] = &pb.Desired{}
+				}
+				desired[worker].Ranks = append(desired[worker].Ranks, a...)
+			}
+		}
+	}
+	for worker, s := range l.sessions {
+		d := desired[worker]
+		if d == nil {
+			d = &pb.Desired{}
+		}
+		s.desire(d)
+	}
+}
+
+// assignments says what each worker should run of a live generation. Peers are named once every
+// rank has said where it listens.
+func (l *lead) assignments(run *pb.Run) map[string][]*pb.RankAssignment {
+	var peers []string
+	for _, p := range run.GetRanks() {
+		if a := l.report(run, p).GetAddress(); a != "" {
+			peers = append(peers, a)
+		}
+	}
+	if len(peers) != len(run.GetRanks()) {
+		peers = nil
+	}
+	var restore *pb.CheckpointRef
+	for _, ref := range run.GetCheckpoints() {
+		if ref.GetStep() == run.GetResumeStep() {
+			restore = ref
+		}
+	}
+	out := map[string][]*pb.RankAssignment{}
+	for _, p := range run.GetRanks() {
+		out[p.GetWorker()] = append(out[p.GetWorker()], &pb.RankAssignment{
+			Run: run.GetId(), Generation: run.GetGeneration(), Rank: p.GetRank(),
+			World: uint32(len(run.GetRanks())), Device: p.GetDevice(), IsaClass: run.GetIsaClass(),
+			Resolved: run.GetResolved(), Restore: restore, Peers: peers,
+			Stop: run.GetStopRequested(), CommittedStep: state.Newest(run).GetStep()})
+	}
+	return out
+}
+
+// prune forgets ended ranks of generations that are over.
+func (l *lead) prune() {
+	for k, r := range l.reports {
+		run, ok := l.machine.Run(k.run)
+		over := !ok || run.GetGeneration() != k.generation || !state.Live(run)
+		if over && ended(r.GetPhase()) {
+			delete(l.reports, k)
+		}
+	}
+	for k := range l.shards {
+		run, ok := l.machine.Run(k.run)
+		if !ok || run.GetGeneration() != k.generation || !state.Live(run) ||
+			state.Newest(run).GetStep() >= k.step {
+			delete(l.shards, k)
+		}
+	}
+}

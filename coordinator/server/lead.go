@@ -1,0 +1,246 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/banyan-train/banyan/coordinator/state"
+	pb "github.com/banyan-train/banyan/proto/banyan/v1"
+)
+
+// Proposer commits commands; consensus implements it.
+type Proposer interface {
+	Propose(ctx context.Context, cmd *pb.Command) (*pb.ApplyResult, error)
+}
+
+const (
+	proposeTimeout = 10 * time.Second
+	tickEvery      = 200 * time.Millisecond
+	// drainLimit bounds how many messages are taken before the state is looked at again.
+	drainLimit = 1024
+)
+
+// rankKey names one rank of one generation.
+type rankKey struct {
+	run        string
+	generation uint64
+	rank       uint32
+}
+
+func (k rankKey) String() string { return fmt.Sprintf("%s/%d/%d", k.run, k.generation, k.rank) }
+
+// Messages to the leader's loop.
+type (
+	opened struct{ s *session }
+	closed struct{ s *session }
+	said   struct {
+		s *session
+		m *pb.WorkerMessage
+	}
+	proposal struct {
+		cmd   *pb.Command
+		reply chan proposed
+	}
+	proposed struct {
+		result *pb.ApplyResult
+		err    error
+	}
+	committed struct {
+		run        string
+		generation uint64
+		ref        *pb.CheckpointRef
+		err        error
+	}
+	diverged struct {
+		run        string
+		generation uint64
+		reason     string
+	}
+)
+
+// lead is one leadership: from gaining it to losing it. Only run touches its fields.
+type lead struct {
+	cfg       Config
+	proposer  Proposer
+	machine   *state.Machine
+	log       zerolog.Logger
+	inbox     chan any
+	ended     <-chan struct{} // closed when the leadership is over
+	recorders *recorders
+
+	sessions map[string]*session     // by worker
+	leases   map[string]time.Time    // by worker: when it was last heard
+	reports  map[rankKey]*rankReport // newest word of every rank
+	shards   map[shardKey]*pb.ShardReport
+	flying   map[checkpointKey]bool // manifests being written
+	waiting  map[string]string      // run -> why the planner cannot place it, logged on change
+	endedAt  map[string]time.Time   // run -> when its last generation ended
+}
+
+// rankReport is a rank's newest word and the worker that passed it on.
+type rankReport struct {
+	worker string
+	*pb.RankReport
+}
+
+func newLead(cfg Config, p Proposer, m *state.Machine, bus Bus, ended <-chan struct{}) *lead {
+	l := &lead{
+		cfg: cfg, proposer: p, machine: m, log: cfg.Log, ended: ended,
+		inbox: make(chan any, 4096), sessions: map[string]*session{},
+		leases: map[string]time.Time{}, reports: map[rankKey]*rankReport{},
+		shards: map[shardKey]*pb.ShardReport{}, flying: map[checkpointKey]bool{},
+		waiting: map[string]string{}, endedAt: map[string]time.Time{},
+	}
+	l.recorders = newRecorders(cfg, bus, l.post)
+	return l
+}
+
+// post sends a message to the loop unless the leadership is over.
+func (l *lead) post(m any) bool {
+	select {
+	case l.inbox <- m:
+		return true
+	case <-l.ended:
+		return false
+	}
+}
+
+// run leads until ctx ends.
+func (l *lead) run(ctx context.Context) {
+	defer l.recorders.close()
+	now := time.Now()
+	for _, w := range l.machine.Workers() {
+		l.leases[w.GetId()] = now // a full grace period (I8)
+	}
+	for _, r := range l.machine.Runs() {
+		l.recorders.publish(r, r.GetEvents())
+	}
+	tick := time.NewTicker(tickEvery)
+	defer tick.Stop()
+	l.drive(ctx)
+	for {
+		select {
+		case m := <-l.inbox:
+			dirty := l.handle(ctx, m)
+			for range drainLimit {
+				select {
+				case m := <-l.inbox:
+					dirty = l.handle(ctx, m) || dirty
+					continue
+				default:
+				}
+				break
+			}
+			if dirty {
+				l.drive(ctx)
+			}
+		case <-tick.C:
+			l.drive(ctx)
+		case <-ctx.Done():
+			for _, s := range l.sessions {
+				s.end(errLeadershipLost)
+			}
+			return
+		}
+	}
+}
+
+var errLeadershipLost = errors.New("leadership lost")
+
+// handle takes in one message and reports whether something may have to be done about it.
+func (l *lead) handle(ctx context.Context, m any) bool {
+	switch m := m.(type) {
+	case opened:
+		l.open(ctx, m.s)
+	case closed:
+		if l.sessions[m.s.worker] == m.s {
+			delete(l.sessions, m.s.worker)
+			l.log.Info().Str("worker", m.s.worker).Msg("session closed")
+		}
+	case said:
+		l.leases[m.s.worker] = time.Now()
+		return l.listen(m.s, m.m)
+	case proposal:
+		result, err := l.propose(ctx, m.cmd)
+		m.reply <- proposed{result, err}
+	case committed:
+		l.commitCheckpoint(ctx, m)
+	case query:
+		m.read()
+		return false
+	case diverged:
+		l.endGeneration(ctx, m.run, m.generation, m.reason, true)
+	}
+	return true
+}
+
+// open registers a worker's session; an older session of the same worker is over.
+func (l *lead) open(ctx context.Context, s *session) {
+	if old := l.sessions[s.worker]; old != nil {
+		old.end(fmt.Errorf("worker %s opened a newer session", s.worker))
+	}
+	for k, r := range l.reports {
+		if r.worker == s.worker {
+			delete(l.reports, k) // it says everything again
+		}
+	}
+	l.sessions[s.worker] = s
+	l.leases[s.worker] = time.Now()
+	l.log.Info().Str("worker", s.worker).Msg("session open")
+	cmd := &pb.Command{Command: &pb.Command_RegisterWorker{
+		RegisterWorker: &pb.RegisterWorker{Worker: s.info}}}
+	if _, err := l.propose(ctx, cmd); err != nil {
+		l.log.Warn().Err(err).Str("worker", s.worker).Msg("register worker")
+	}
+}
+
+// listen takes in what a worker said.
+func (l *lead) listen(s *session, m *pb.WorkerMessage) bool {
+	switch m := m.GetMessage().(type) {
+	case *pb.WorkerMessage_Rank:
+		k := rankKey{m.Rank.GetRun(), m.Rank.GetGeneration(), m.Rank.GetRank()}
+		old := l.reports[k]
+		l.reports[k] = &rankReport{s.worker, m.Rank}
+		return old == nil || old.GetPhase() != m.Rank.GetPhase()
+	case *pb.WorkerMessage_Shard:
+		return l.collect(m.Shard)
+	case *pb.WorkerMessage_Records:
+		if run, ok := l.machine.Run(m.Records.GetRun()); ok {
+			l.recorders.records(run, m.Records, s.sendAck)
+		}
+	}
+	return false
+}
+
+// propose commits one command and publishes its events. Only the loop calls it.
+func (l *lead) propose(ctx context.Context, cmd *pb.Command) (*pb.ApplyResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, proposeTimeout)
+	defer cancel()
+	cmd.UnixMs = time.Now().UnixMilli()
+	result, err := l.proposer.Propose(ctx, cmd)
+	if err != nil {
+		return nil, err
+	}
+	if run, ok := l.machine.Run(result.GetRun()); ok {
+		l.recorders.publish(run, result.GetEvents())
+	}
+	return result, nil
+}
+
+// command is propose for the leader's own commands, where a refusal is worth a line.
+func (l *lead) command(ctx context.Context, what string, cmd *pb.Command) bool {
+	result, err := l.propose(ctx, cmd)
+	switch {
+	case err != nil:
+		l.log.Warn().Err(err).Msg(what)
+	case result.GetCode() != pb.ApplyResult_OK:
+		l.log.Warn().Str("code", result.GetCode().String()).Str("reason", result.GetReason()).Msg(what)
+	default:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,280 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/banyan-train/banyan/checkpoint"
+	"github.com/banyan-train/banyan/coordinator/state"
+	pb "github.com/banyan-train/banyan/proto/banyan/v1"
+	"github.com/banyan-train/banyan/store/router"
+)
+
+// Bus is the telemetry stream; telemetry implements it.
+type Bus interface {
+	// Publish appends an item to a run's history; the same id is stored once.
+	Publish(ctx context.Context, run, id string, item *pb.WatchItem) error
+	// Read gives the retained history of a run in order, then returns.
+	Read(ctx context.Context, run string, fn func(*pb.WatchItem) error) error
+	// Follow gives the history, then what comes, until ctx ends or fn fails.
+	Follow(ctx context.Context, run string, fn func(*pb.WatchItem) error) error
+}
+
+const (
+	recorderQueue = 4096
+	publishTry    = 3 * time.Second
+	publishPause  = 200 * time.Millisecond
+	// historyWait bounds how long a new leader waits for the telemetry it inherits. Past it the
+	// run goes on without: telemetry is disposable.
+	historyWait = 20 * time.Second
+)
+
+// recorder puts one run's records and events on the bus, each step once and in order (I11).
+//
+// A replayed step is compared with its first value and suppressed; a difference breaks promise P2
+// and stops the run. A gap is filled from the newest checkpoint's curve, else asked for again.
+type recorder struct {
+	run   string
+	bus   Bus
+	log   zerolog.Logger
+	in    chan any
+	post  func(any) bool
+	opens func(context.Context, *pb.Run) ([]*pb.StepRecord, error) // newest checkpoint's curve
+
+	newest *pb.Run // as last told; for its checkpoints
+	last   uint64  // newest step published
+	recent map[uint64]*pb.StepRecord
+	events map[uint64]map[pb.EventKind]bool // published, by index
+	epoch  uint64                           // index of the newest edit: ids after it are new
+
+	mu       sync.Mutex
+	lastSeen uint64
+}
+
+type (
+	recordsIn struct {
+		run *pb.Run
+		m   *pb.StepRecords
+		ack func(*pb.RecordsAck)
+	}
+	eventsIn struct {
+		run    *pb.Run
+		events []*pb.Event
+	}
+)
+
+func (r *recorder) work(ctx context.Context) {
+	r.inherit(ctx)
+	for {
+		select {
+		case m := <-r.in:
+			switch m := m.(type) {
+			case recordsIn:
+				r.newest = m.run
+				r.take(ctx, m)
+			case eventsIn:
+				r.newest = m.run
+				for _, e := range m.events {
+					r.event(ctx, e)
+				}
+				r.prune()
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// inherit learns what earlier leaders published.
+func (r *recorder) inherit(ctx context.Context) {
+	deadline := time.Now().Add(historyWait)
+	for ctx.Err() == nil {
+		r.last, r.recent = 0, map[uint64]*pb.StepRecord{}
+		r.events = map[uint64]map[pb.EventKind]bool{}
+		try, cancel := context.WithTimeout(ctx, historyWait/2)
+		err := r.bus.Read(try, r.run, func(item *pb.WatchItem) error {
+			if s := item.GetStep(); s != nil && s.GetStep() == r.last+1 {
+				r.seen(s)
+			}
+			if e := item.GetEvent(); e != nil {
+				r.markEvent(e)
+			}
+			return nil
+		})
+		cancel()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			r.log.Error().Err(err).Str("run", r.run).Msg("telemetry history not readable; going on without")
+			return
+		}
+		select {
+		case <-time.After(publishPause):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (r *recorder) seen(s *pb.StepRecord) {
+	r.last = s.GetStep()
+	r.recent[r.last] = s
+	r.mu.Lock()
+	r.lastSeen = r.last
+	r.mu.Unlock()
+}
+
+func (r *recorder) markEvent(e *pb.Event) bool {
+	if r.events[e.GetIndex()][e.GetKind()] {
+		return false
+	}
+	if r.events[e.GetIndex()] == nil {
+		r.events[e.GetIndex()] = map[pb.EventKind]bool{}
+	}
+	r.events[e.GetIndex()][e.GetKind()] = true
+	if e.GetKind() == pb.EventKind_RUN_RESUMED {
+		// What was recorded past the resume point is superseded: an edit may change it.
+		r.epoch = e.GetIndex()
+		for r.last > e.GetStep() {
+			delete(r.recent, r.last)
+			r.last--
+		}
+	}
+	return true
+}
+
+func (r *recorder) event(ctx context.Context, e *pb.Event) {
+	if !r.markEvent(e) {
+		return
+	}
+	switch e.GetKind() {
+	case pb.EventKind_RUN_SUCCEEDED, pb.EventKind_RUN_STOPPED:
+		if r.last < e.GetStep() { // rank 0's worker died with the last records; the curve has them
+			r.fill(ctx, e.GetStep())
+		}
+	}
+	id := fmt.Sprintf("%s-e%d-%d", r.run, e.GetIndex(), e.GetKind())
+	r.publish(ctx, id, &pb.WatchItem{Item: &pb.WatchItem_Event{Event: e}})
+}
+
+// take puts records on the bus and acknowledges what is there.
+func (r *recorder) take(ctx context.Context, in recordsIn) {
+	ack := &pb.RecordsAck{Run: r.run, Generation: in.m.GetGeneration()}
+	for _, s := range in.m.GetRecords() {
+		if s.GetStep() > r.last+1 {
+			r.fill(ctx, s.GetStep()-1)
+		}
+		switch {
+		case s.GetStep() <= r.last:
+			if first := r.recent[s.GetStep()]; first != nil && !SameRecord(first, s) {
+				r.post(diverged{r.run, in.m.GetGeneration(), divergence(first, s)})
+				return
+			}
+		case s.GetStep() == r.last+1:
+			if !r.record(ctx, s) {
+				return // the leadership is over
+			}
+		default:
+			ack.ResendFrom = r.last + 1
+		}
+	}
+	ack.Step = r.last
+	in.ack(ack)
+}
+
+func (r *recorder) record(ctx context.Context, s *pb.StepRecord) bool {
+	id := fmt.Sprintf("%s-s%d-%d", r.run, s.GetStep(), r.epoch)
+	if !r.publish(ctx, id, &pb.WatchItem{Item: &pb.WatchItem_Step{Step: s}}) {
+		return false
+	}
+	r.seen(s)
+	return true
+}
+
+// fill publishes the records up to a step from the newest checkpoint's curve, if it holds them.
+func (r *recorder) fill(ctx context.Context, upTo uint64) {
+	curve, err := r.opens(ctx, r.newest)
+	if err != nil {
+		r.log.Warn().Err(err).Str("run", r.run).Msg("fill gap in the loss curve")
+		return
+	}
+	for _, s := range curve {
+		if s.GetStep() == r.last+1 && s.GetStep() <= upTo && !r.record(ctx, s) {
+			return
+		}
+	}
+}
+
+// publish tries until the item is stored or the leadership is over.
+func (r *recorder) publish(ctx context.Context, id string, item *pb.WatchItem) bool {
+	for first := true; ; first = false {
+		try, cancel := context.WithTimeout(ctx, publishTry)
+		err := r.bus.Publish(try, r.run, id, item)
+		cancel()
+		if err == nil {
+			return true
+		}
+		if first {
+			r.log.Debug().Err(err).Str("run", r.run).Msg("publish; retrying")
+		}
+		select {
+		case <-time.After(publishPause):
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// prune forgets records that no generation will replay: those up to the oldest live checkpoint.
+func (r *recorder) prune() {
+	refs := r.newest.GetCheckpoints()
+	if len(refs) == 0 {
+		return
+	}
+	for step := range r.recent {
+		if step <= refs[0].GetStep() {
+			delete(r.recent, step)
+		}
+	}
+}
+
+// SameRecord compares what must be the same bits in every replay of a step: everything but the
+// generation and the timings.
+func SameRecord(a, b *pb.StepRecord) bool {
+	return proto.Equal(timeless(a), timeless(b))
+}
+
+func timeless(s *pb.StepRecord) *pb.StepRecord {
+	c := proto.CloneOf(s)
+	c.Generation, c.Timings = 0, nil
+	return c
+}
+
+func divergence(first, again *pb.StepRecord) string {
+	return fmt.Sprintf("step %d came out differently when generation %d replayed it: loss %v then %v, "+
+		"grad norm %v then %v, data %s then %s; a run must be a function of its spec, so it stops here",
+		first.GetStep(), again.GetGeneration(), first.GetLoss(), again.GetLoss(),
+		first.GetGradNorm(), again.GetGradNorm(), first.GetDataDigest(), again.GetDataDigest())
+}
+
+// newestCurve reads the loss curve that travels with the newest checkpoint.
+func newestCurve(ctx context.Context, run *pb.Run) ([]*pb.StepRecord, error) {
+	ref := state.Newest(run)
+	if ref == nil {
+		return nil, fmt.Errorf("run %s has no checkpoint yet", run.GetId())
+	}
+	opener, err := router.New(run.GetResolved().GetSpec().GetStores())
+	if err != nil {
+		return nil, err
+	}
+	reader, err := checkpoint.Open(ctx, opener, ref.GetUri(), ref.GetDigest())
+	if err != nil {
+		return nil, err
+	}
+	return reader.Curve(ctx)
+}

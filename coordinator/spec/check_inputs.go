@@ -1,0 +1,180 @@
+package spec
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	pb "github.com/banyan-train/banyan/proto/banyan/v1"
+)
+
+// checkStores checks endpoints and the way to credentials. No value is repeated in an error: a
+// secret may stand in the wrong place (I12).
+func (p *parser) checkStores(stores []*pb.Store) {
+	for _, st := range stores {
+		at := join("stores", st.Name)
+		if st.Name != "default" {
+			p.failAt(at, "name it default: s3:// goes to that one",
+				"only the store named default is used in this version")
+		}
+		p.checkEndpoint(at+".endpoint", st.Endpoint)
+		if p.ok(at+".credentials") && !credentialsForm(st.Credentials) {
+			p.failAt(at+".credentials", "write env, profile:NAME or file:/ABSOLUTE/PATH",
+				"this is not a way to find credentials")
+		}
+		if c := st.Checksums; p.ok(at+".checksums") && c != "when_supported" && c != "when_required" {
+			p.failAt(at+".checksums", "write when_supported or when_required", "unknown value")
+		}
+		if p.ok(at+".region") && !nameForm.MatchString(st.Region) {
+			p.failAt(at+".region", "write a region such as us-east-1", "this is not a region")
+		}
+	}
+}
+
+func (p *parser) checkEndpoint(path, endpoint string) {
+	if !p.ok(path) {
+		return
+	}
+	const fix = "write https://host or http://host:port"
+	u, err := url.Parse(endpoint)
+	switch {
+	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "":
+		p.failAt(path, fix, "this is not an http or https URL")
+	case u.User != nil:
+		p.failAt(path, "remove the part before @; set `credentials` to env, profile:NAME or file:PATH",
+			"secrets never stand in a spec")
+	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
+		p.failAt(path, fix+"; the bucket goes into the s3:// URIs",
+			"an endpoint is a scheme, a host and a port")
+	}
+}
+
+func credentialsForm(c string) bool {
+	if name, ok := strings.CutPrefix(c, "profile:"); ok {
+		return name != "" && !strings.ContainsAny(name, " \t/")
+	}
+	if path, ok := strings.CutPrefix(c, "file:"); ok {
+		return filepath.IsAbs(path)
+	}
+	return c == "env"
+}
+
+// checkInputs normalizes every URI of the spec and looks for local inputs that are missing.
+func (p *parser) checkInputs(s *pb.RunSpec) {
+	p.uri("base.model", &s.GetBase().Model, use{exists: true})
+	p.uri("base.tokenizer", &s.GetBase().Tokenizer, use{exists: true})
+	for i, src := range s.GetData().GetSources() {
+		p.uri(fmt.Sprintf("data.sources[%d].uri", i), &src.Uri, use{exists: true, glob: true})
+	}
+	p.uri("checkpoint.to", &s.GetCheckpoint().To, use{})
+	remote := slices.ContainsFunc(uris(s), func(u string) bool {
+		return strings.HasPrefix(u, "s3://")
+	})
+	if remote && len(s.Stores) == 0 && !p.bad["stores"] {
+		p.failAt("stores", "add stores: {default: {endpoint: https://..., credentials: env}}; "+
+			"leave endpoint out for AWS", "missing, but the spec names s3:// places")
+	}
+}
+
+func uris(s *pb.RunSpec) []string {
+	out := []string{s.GetBase().GetModel(), s.GetBase().GetTokenizer(), s.GetCheckpoint().GetTo()}
+	for _, src := range s.GetData().GetSources() {
+		out = append(out, src.Uri)
+	}
+	return out
+}
+
+// use says what a URI is for.
+type use struct {
+	exists bool // must be there already
+	glob   bool // may hold * and ? in its last element; a source file
+}
+
+// uri checks one URI and makes a plain path an absolute file:// one: who reads the spec later,
+// a coordinator or a worker, runs in another folder.
+func (p *parser) uri(path string, value *string, u use) {
+	if !p.ok(path) {
+		return
+	}
+	text := *value
+	dir, last := splitLast(text)
+	switch {
+	case text == "":
+		p.failAt(path, "write s3://bucket/key, file:///path or a path", "is empty")
+		return
+	case strings.ContainsAny(dir, "*?") || !u.glob && strings.ContainsAny(last, "*?"):
+		p.failAt(path, "* and ? may stand in the last element of a source's uri only",
+			"%q holds a wildcard", short(text))
+		return
+	}
+	if u.glob {
+		for _, ending := range laterFormats {
+			if strings.HasSuffix(strings.ToLower(last), ending) {
+				p.failAt(path, "write the corpus as plain .jsonl", "%s files are not supported in this "+
+					"version", ending)
+				return
+			}
+		}
+	}
+	scheme, rest, found := strings.Cut(text, "://")
+	switch {
+	case !found:
+		if !filepath.IsAbs(text) {
+			text = filepath.Join(p.dir, text)
+		}
+		p.localURI(path, value, filepath.Clean(text), u)
+	case scheme == "file":
+		if !strings.HasPrefix(rest, "/") {
+			p.failAt(path, "write file:///"+short(rest)+" or a plain path",
+				"a file URI needs an absolute path")
+			return
+		}
+		p.localURI(path, value, filepath.Clean(rest), u)
+	case scheme == "s3":
+		bucket, key, _ := strings.Cut(rest, "/")
+		if bucket == "" || u.exists && strings.Trim(key, "/") == "" {
+			p.failAt(path, "write s3://bucket/key", "%q names no bucket or no key", short(text))
+		}
+	default:
+		p.failAt(path, "use s3://, file:// or a path", "the scheme %q is not supported", short(scheme))
+	}
+}
+
+func (p *parser) localURI(path string, value *string, file string, u use) {
+	*value = "file://" + file
+	if !u.exists || !p.local {
+		return
+	}
+	if dir, last := filepath.Split(file); u.glob && strings.ContainsAny(last, "*?") {
+		if !anyMatch(dir, last) {
+			p.failAt(path, "check the path; it is relative to the folder of the YAML file",
+				"missing file: nothing matches %s", file)
+		}
+		return
+	}
+	if _, err := os.Stat(file); err != nil {
+		p.failAt(path, "check the path; it is relative to the folder of the YAML file",
+			"missing file: %s", file)
+	}
+}
+
+// anyMatch says whether a folder has a file of a pattern with * and ? only.
+func anyMatch(dir, pattern string) bool {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return false
+	}
+	escaped := strings.NewReplacer(`\`, `\\`, `[`, `\[`).Replace(pattern)
+	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		ok, err := filepath.Match(escaped, e.Name())
+		return ok && err == nil && !e.IsDir()
+	})
+}
+
+func splitLast(uri string) (dir, last string) {
+	cut := strings.LastIndexByte(uri, '/')
+	return uri[:cut+1], uri[cut+1:]
+}

@@ -1,0 +1,84 @@
+package spec
+
+import (
+	"github.com/banyan-train/banyan/collective/tree"
+	pb "github.com/banyan-train/banyan/proto/banyan/v1"
+	"github.com/banyan-train/banyan/worker/model"
+)
+
+// Memory is what one rank of a world needs, in bytes: the largest rank, rounded up to whole
+// chunks. It counts buffers of tensors; code, text and the network's buffers come on top.
+type Memory struct {
+	State       int64 // own shard: fp32 parameters, both AdamW moments, summed gradient
+	Sums        int64 // partial sums of the fixed tree, at worst
+	Gather      int64 // whole units gathered from all ranks
+	Gradients   int64 // whole-unit gradients on their way out and in
+	Activations int64 // of one micro-batch
+	Snapshot    int64 // host copy of the shard while a checkpoint is uploaded
+}
+
+// Total is the sum of all parts.
+func (m Memory) Total() int64 {
+	return m.State + m.Sums + m.Gather + m.Gradients + m.Activations + m.Snapshot
+}
+
+// EstimateMemory is the memory of one rank in a world of W ranks.
+func EstimateMemory(r *pb.ResolvedRun, world int) Memory {
+	const float = 4
+	t := r.GetSpec().GetTrain()
+	units := model.Units(r.GetModel())
+	var shard, all, most int64
+	for _, u := range units {
+		chunks := u.Size / model.Chunk
+		shard += int64((chunks+world-1)/world) * model.Chunk
+		all += int64(u.Size)
+		most = max(most, int64(u.Size))
+	}
+	m := Memory{
+		State: 4 * float * shard,
+		Sums:  int64(tree.Buffers(int(t.GetLogicalShards()), world)) * float * shard,
+		// Two units under way, each once to send and once received, and the embedding's own.
+		Gradients: float * (4*most + int64(units[0].Size)),
+		Activations: model.MemoryBytes(r.GetModel(),
+			model.Shape{Batch: int(t.GetMicroBatch()), SeqLen: int(r.GetSpec().GetData().GetSeqLen())}),
+		Snapshot: 3 * float * shard,
+	}
+	switch {
+	case world == 1: // the shard is the unit
+	case t.GetSharding() == pb.Sharding_ZERO3:
+		needs := int64(1)
+		if r.GetModel().GetTiedEmbeddings() {
+			needs = 2 // the head reads the embedding too
+		}
+		m.Gather = float * min(all, (needs+1)*most)
+	default:
+		m.Gather = float * all
+	}
+	return m
+}
+
+// Work is how a step is cut up among the ranks of one world.
+type Work struct {
+	Leaves []tree.Range // of each rank
+	Rounds int          // micro-batches of the busiest rank: a step takes as long
+	Busy   float64      // share of ranks' time spent on micro-batches, 1 is best
+}
+
+// WorkOf answers who does what in a world of W ranks.
+func WorkOf(t *pb.Train, world int) Work {
+	v, micro := int(t.GetLogicalShards()), int(t.GetGlobalBatch()/max(1, t.GetMicroBatch()))
+	w := Work{}
+	for k := range world {
+		leaves := tree.Leaves(k, world, v)
+		n := 0
+		for leaf := leaves.Lo; leaf < leaves.Hi; leaf++ {
+			n += tree.MicroBatches(leaf, v, micro).Len()
+		}
+		w.Leaves = append(w.Leaves, leaves)
+		w.Rounds = max(w.Rounds, n)
+	}
+	if w.Rounds > 0 {
+		w.Busy = float64(micro) / float64(w.Rounds*world)
+	}
+	return w
+}

@@ -1,0 +1,28 @@
+package spec
+
+// laterKeys are fields that the design has and this version has not, with what to do meanwhile.
+// They are refused by name: a silently ignored field would be a broken promise.
+var laterKeys = map[string]string{
+	"eval":                      "remove it; watch loss_by_lang instead",
+	"base.extend_vocab":         "remove it; train with the tokenizer of the base model",
+	"data.schedule":             "remove it; the weights of the sources hold for the whole run",
+	"data.sources[].normalize":  "remove it; normalize the text before it is stored",
+	"checkpoint.snapshot_every": "remove it; recovery goes through checkpoints, see checkpoint.every",
+	"numerics":                  "write it under train",
+}
+
+// laterValues are values of enums that the design has and this version has not, by path.
+var laterValues = map[string]map[string]string{
+	"data.weight_unit": {
+		"bytes":     "write tokens, and weights as shares of tokens",
+		"documents": "write tokens, and weights as shares of tokens",
+	},
+	"train.sharding":      {"zero1": "write zero2, the results are the same bits"},
+	"train.precision":     {"bf16": "write fp32", "fp16": "write fp32"},
+	"train.numerics":      {"fast": "write reproducible"},
+	"train.schedule.kind": {"inverse_sqrt": "write cosine, linear, wsd or constant"},
+	"resources.device":    {"cuda": "write cpu or auto", "gpu": "write cpu or auto"},
+}
+
+// laterFormats are endings of source files that this version does not read.
+var laterFormats = []string{".parquet", ".gz", ".zst", ".txt", ".csv", ".bz2", ".xz", ".zip"}

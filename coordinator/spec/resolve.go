@@ -1,0 +1,146 @@
+package spec
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	"github.com/banyan-train/banyan/checkpoint/hf"
+	"github.com/banyan-train/banyan/dataset"
+	"github.com/banyan-train/banyan/dataset/tokenize"
+	pb "github.com/banyan-train/banyan/proto/banyan/v1"
+	"github.com/banyan-train/banyan/store"
+	"github.com/banyan-train/banyan/worker/model"
+	"google.golang.org/protobuf/proto"
+)
+
+// Inputs is what Resolve works on.
+type Inputs struct {
+	Spec   *pb.RunSpec // as Parse or Edit returned it; not changed
+	Opener store.Opener
+
+	readers *readers // nil: the real ones
+}
+
+// readers read and pin the three kinds of input.
+type readers struct {
+	model     func(ctx context.Context, uri string) (*pb.ModelConfig, []*pb.PinnedFile, error)
+	tokenizer func(ctx context.Context, uri string) (*pb.TokenizerPin, error)
+	corpus    func(ctx context.Context, d *pb.Data, globalBatch uint32) (*pb.Corpus, error)
+}
+
+func readersOf(op store.Opener) *readers {
+	return &readers{
+		model: func(ctx context.Context, uri string) (*pb.ModelConfig, []*pb.PinnedFile, error) {
+			f, err := hf.Load(ctx, op, uri)
+			if err != nil {
+				return nil, nil, err
+			}
+			return f.Config(), f.Files(), nil
+		},
+		tokenizer: func(ctx context.Context, uri string) (*pb.TokenizerPin, error) {
+			_, pin, err := tokenize.Load(ctx, op, uri)
+			return pin, err
+		},
+		corpus: func(ctx context.Context, d *pb.Data, globalBatch uint32) (*pb.Corpus, error) {
+			return dataset.Pin(ctx, op, d, globalBatch)
+		},
+	}
+}
+
+// Resolve reads and pins every input of a spec: what it returns is all that the loss curve and
+// the weights depend on. All inputs are read before it fails, and all that is wrong is reported;
+// each error names the field. It writes nothing and may be retried.
+func Resolve(ctx context.Context, in Inputs) (*pb.ResolvedRun, error) {
+	if err := Validate(in.Spec); err != nil {
+		return nil, err
+	}
+	from := in.readers
+	if from == nil {
+		from = readersOf(in.Opener)
+	}
+	r := &pb.ResolvedRun{Spec: proto.CloneOf(in.Spec)}
+	s := r.Spec
+	var errs []error
+	read := func(field string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", field, err))
+		}
+	}
+	var err error
+	r.Model, r.BaseFiles, err = from.model(ctx, s.Base.Model)
+	read("base.model", err)
+	r.Tokenizer, err = from.tokenizer(ctx, s.Base.Tokenizer)
+	read("base.tokenizer", err)
+	r.Corpus, err = from.corpus(ctx, s.Data, s.Train.GlobalBatch)
+	read("data.sources", err)
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("resolve run %s: %w", s.Name, err)
+	}
+	r.TotalSteps = TotalSteps(s)
+	if err := errors.Join(fit(r)...); err != nil {
+		return nil, fmt.Errorf("resolve run %s: %w", s.Name, err)
+	}
+	r.Parameters = model.ParameterCount(r.Model)
+	if r.Digest, err = Digest(r); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// fit checks the inputs against each other and against the spec.
+func fit(r *pb.ResolvedRun) []error {
+	s, m, tok := r.Spec, r.Model, r.Tokenizer
+	var errs []error
+	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if tok.VocabSize > m.VocabSize {
+		fail("base.tokenizer: %s has %d tokens, the model's vocabulary has %d; use the tokenizer "+
+			"that the base model was trained with", tok.Uri, tok.VocabSize, m.VocabSize)
+	}
+	if tok.EosId < 0 {
+		fail("base.tokenizer: %s names no end-of-sequence token, which separates documents; "+
+			"set eos_token in its tokenizer_config.json", tok.Uri)
+	}
+	if s.Data.Bos && tok.BosId < 0 {
+		fail("data.bos: %s names no beginning-of-sequence token; write bos: false", tok.Uri)
+	}
+	if m.MaxPositions > 0 && s.Data.SeqLen > m.MaxPositions {
+		fail("data.seq_len: %d is more than the %d positions of the base model; write at most %d",
+			s.Data.SeqLen, m.MaxPositions, m.MaxPositions)
+	}
+	if why := spansFit(s.Train, r.TotalSteps); why != "" {
+		fail("train.schedule: %s; shorten warmup or decay", why)
+	}
+	return errs
+}
+
+// TotalSteps is the length of a run: train.steps, or as many steps as train.tokens need, the last
+// one whole.
+func TotalSteps(s *pb.RunSpec) uint64 {
+	if n := s.GetTrain().GetSteps(); n > 0 {
+		return n
+	}
+	per := TokensPerStep(s)
+	if per == 0 {
+		return 0
+	}
+	return (s.GetTrain().GetTokens() + per - 1) / per
+}
+
+// TokensPerStep is the number of target tokens of a step, counting masked ones.
+func TokensPerStep(s *pb.RunSpec) uint64 {
+	return uint64(s.GetTrain().GetGlobalBatch()) * uint64(s.GetData().GetSeqLen())
+}
+
+// Digest is the hex sha256 of a resolved run with its digest empty: the name of the curve that
+// the run will have.
+func Digest(r *pb.ResolvedRun) (string, error) {
+	bare := proto.CloneOf(r)
+	bare.Digest = ""
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(bare)
+	if err != nil {
+		return "", fmt.Errorf("encode resolved run: %w", err)
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(b)), nil
+}

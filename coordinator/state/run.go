@@ -1,0 +1,142 @@
+package state
+
+import (
+	"slices"
+	"strings"
+
+	pb "github.com/banyan-train/banyan/proto/banyan/v1"
+	"google.golang.org/protobuf/proto"
+)
+
+// Live says whether a run has a live generation: ranks that start or step.
+func Live(r *pb.Run) bool {
+	return r.GetState() == pb.RunState_ASSIGNED || r.GetState() == pb.RunState_RUNNING
+}
+
+// Over says whether a run has ended; ResumeRun may wake it again.
+func Over(r *pb.Run) bool {
+	switch r.GetState() {
+	case pb.RunState_SUCCEEDED, pb.RunState_STOPPED, pb.RunState_FAILED:
+		return true
+	}
+	return false
+}
+
+// Newest returns the newest checkpoint that is not known to be corrupt: where the next generation
+// resumes. nil: none, it starts from the base model.
+func Newest(r *pb.Run) *pb.CheckpointRef {
+	for i := len(r.GetCheckpoints()) - 1; i >= 0; i-- {
+		if !r.Checkpoints[i].GetCorrupt() {
+			return r.Checkpoints[i]
+		}
+	}
+	return nil
+}
+
+func (c *change) launch(x *pb.LaunchRun) {
+	c.out.Run = x.GetRun()
+	if x.GetRun() == "" {
+		c.refuse(pb.ApplyResult_CONFLICT, "the run has no id")
+		return
+	}
+	if x.GetResolved().GetTotalSteps() == 0 {
+		c.refuse(pb.ApplyResult_CONFLICT, "run %s is not resolved: it has no steps", x.Run)
+		return
+	}
+	if maybeRun(c.st, x.Run) != nil {
+		c.refuse(pb.ApplyResult_CONFLICT, "there is a run %s already", x.Run)
+		return
+	}
+	r := &pb.Run{
+		Id: x.Run, State: pb.RunState_PENDING, Resolved: proto.CloneOf(x.Resolved),
+		SpecYaml: x.SpecYaml, Reason: "launched; waiting for workers",
+		LaunchedIndex: c.index, LaunchedUnixMs: c.unixMS,
+	}
+	c.st.Runs = append(c.st.Runs, r)
+	c.event(pb.EventKind_RUN_LAUNCHED, 0, 0, "launched: %d steps", r.Resolved.TotalSteps)
+}
+
+// stop ends a waiting run at once; a live one is asked to, so that it can write a checkpoint.
+func (c *change) stop(x *pb.StopRun) {
+	r := c.target(x.GetRun())
+	switch {
+	case r == nil:
+	case r.State == pb.RunState_PENDING:
+		c.end(r, pb.RunState_STOPPED, "stopped by request while waiting for workers")
+	case r.State == pb.RunState_STOPPED || r.StopRequested:
+		c.again("run %s is stopped or stopping", r.Id)
+	case Live(r):
+		r.StopRequested = true
+		c.event(pb.EventKind_STOP_REQUESTED, r.Generation, 0,
+			"asked to stop at the next step boundary")
+	default:
+		c.refuse(pb.ApplyResult_CONFLICT, "run %s is %s, there is nothing to stop", r.Id, r.State)
+	}
+}
+
+func (c *change) resume(x *pb.ResumeRun) {
+	r := c.target(x.GetRun())
+	if r == nil {
+		return
+	}
+	if !Over(r) {
+		c.refuse(pb.ApplyResult_CONFLICT,
+			"run %s is %s; only a stopped, failed or finished run can be resumed", r.Id, r.State)
+		return
+	}
+	next := r.Resolved
+	if x.GetResolved() != nil {
+		next = x.Resolved
+	}
+	step := Newest(r).GetStep()
+	if next.GetTotalSteps() <= step {
+		c.refuse(pb.ApplyResult_CONFLICT, "run %s is at step %d of %d: nothing is left to train; "+
+			"raise train.tokens or train.steps", r.Id, step, next.GetTotalSteps())
+		return
+	}
+	if len(r.Checkpoints) > 0 && !proto.Equal(r.Resolved.GetModel(), next.GetModel()) {
+		c.refuse(pb.ApplyResult_CONFLICT,
+			"the edit changes the model of run %s, its checkpoints would not fit; launch a new run",
+			r.Id)
+		return
+	}
+	r.Resolved = proto.CloneOf(next)
+	r.State, r.Reason = pb.RunState_PENDING, "resumed; waiting for workers"
+	r.StopRequested, r.Failures = false, 0
+	edit := "nothing edited"
+	if x.Edit != "" {
+		edit = "edited " + x.Edit
+	}
+	c.event(pb.EventKind_RUN_RESUMED, r.Generation, step, "resumed at step %d of %d, %s",
+		step, r.Resolved.TotalSteps, edit)
+}
+
+// end puts a run to rest and says so.
+func (c *change) end(r *pb.Run, s pb.RunState, reason string) {
+	kinds := map[pb.RunState]pb.EventKind{
+		pb.RunState_SUCCEEDED: pb.EventKind_RUN_SUCCEEDED,
+		pb.RunState_STOPPED:   pb.EventKind_RUN_STOPPED,
+		pb.RunState_FAILED:    pb.EventKind_RUN_FAILED,
+	}
+	r.State, r.Reason, r.Ranks, r.StopRequested = s, reason, nil, false
+	c.event(kinds[s], r.Generation, Newest(r).GetStep(), "%s", reason)
+}
+
+// registerWorker adds a worker or replaces what is known of it. Workers stay in order of id.
+func (c *change) registerWorker(x *pb.RegisterWorker) {
+	w := x.GetWorker()
+	if w.GetId() == "" || w.GetDevices() == 0 {
+		c.refuse(pb.ApplyResult_CONFLICT, "worker %q offers %d devices; it needs an id and a device",
+			w.GetId(), w.GetDevices())
+		return
+	}
+	i, found := slices.BinarySearchFunc(c.st.Workers, w.Id, func(a *pb.WorkerInfo, id string) int {
+		return strings.Compare(a.Id, id)
+	})
+	if found {
+		c.out.Replayed = proto.Equal(c.st.Workers[i], w)
+		c.st.Workers[i] = proto.CloneOf(w)
+		return
+	}
+	c.st.Workers = slices.Insert(c.st.Workers, i, proto.CloneOf(w))
+}
