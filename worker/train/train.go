@@ -1,0 +1,198 @@
+package train
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/banyan-train/banyan/collective"
+	"github.com/banyan-train/banyan/dataset"
+	"github.com/banyan-train/banyan/dataset/tokenize"
+	pb "github.com/banyan-train/banyan/proto/banyan/v1"
+	"github.com/banyan-train/banyan/store"
+	"github.com/banyan-train/banyan/worker/kernel"
+	"github.com/banyan-train/banyan/worker/model"
+)
+
+// Config is what a rank is given.
+type Config struct {
+	Assignment *pb.RankAssignment
+	Group      collective.Group
+	Backend    kernel.Backend
+	Opener     store.Opener
+	Sink       Sink
+	Control    Control
+	Log        zerolog.Logger
+}
+
+// Sink takes what the loop produces. Its methods do not block for long and keep order.
+type Sink interface {
+	Step(step uint64)             // every rank: a step is complete
+	Record(*pb.StepRecord)        // rank 0: the record of a step
+	Shard(report *pb.ShardReport) // this rank's part of a checkpoint is durable
+}
+
+// Control is what the outside tells the loop.
+type Control interface {
+	StopRequested() bool
+	// AwaitCommitted blocks until the checkpoint of this step, or of a later one, is committed.
+	AwaitCommitted(ctx context.Context, step uint64) error
+}
+
+type trainer struct {
+	assignment *pb.RankAssignment
+	resolved   *pb.ResolvedRun
+	spec       *pb.RunSpec
+	group      collective.Group
+	backend    kernel.Backend
+	opener     store.Opener
+	sink       Sink
+	control    Control
+	log        zerolog.Logger
+
+	layout *layout
+	units  []model.Unit
+	model  *model.Model
+	shards *shards
+	gather *gatherer
+	reduce *reducer
+	norms  kernel.Tensor // chunk sums of the own shards
+
+	done     uint64 // steps completed in the surviving history
+	progress progress
+	curve    []*pb.StepRecord // rank 0: every record so far; travels with each checkpoint
+	upload   chan error       // the checkpoint upload under way
+}
+
+// Run trains until the run's last step, or until a stop is requested, and returns once the final
+// checkpoint is committed. Any error ends the rank.
+func Run(ctx context.Context, cfg Config) error {
+	t := &trainer{
+		assignment: cfg.Assignment, resolved: cfg.Assignment.GetResolved(),
+		spec: cfg.Assignment.GetResolved().GetSpec(), group: cfg.Group, backend: cfg.Backend,
+		opener: cfg.Opener, sink: cfg.Sink, control: cfg.Control, log: cfg.Log,
+	}
+	if err := t.build(); err != nil {
+		return err
+	}
+	defer t.model.Close()
+	cursor, err := t.restore(ctx)
+	if err != nil {
+		return err
+	}
+	t.log.Info().Uint64("step", t.done).Int("world", t.layout.world).
+		Str("backend", t.backend.Name()).Msg("rank ready")
+	t.sink.Step(t.done)
+	stream, err := t.openData(ctx, cursor)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	return t.loop(ctx, stream)
+}
+
+func (t *trainer) build() (err error) {
+	a := t.assignment
+	if t.layout, err = newLayout(t.spec, int(a.GetRank()), int(a.GetWorld())); err != nil {
+		return err
+	}
+	t.units = model.Units(t.resolved.GetModel())
+	shape := model.Shape{Batch: t.layout.microBatch, SeqLen: t.layout.seqLen}
+	if t.model, err = model.New(t.resolved.GetModel(), shape, t.backend); err != nil {
+		return fmt.Errorf("build model: %w", err)
+	}
+	if t.shards, err = newShards(t.layout, t.units, t.backend); err != nil {
+		return err
+	}
+	chunks := 0
+	for i := range t.units {
+		chunks += (t.shards.hi[i] - t.shards.lo[i]) / model.Chunk
+	}
+	if t.norms, err = t.backend.Alloc(max(chunks, 1), kernel.F32); err != nil {
+		return fmt.Errorf("allocate norm chunks: %w", err)
+	}
+	buffers := len(t.units)
+	if t.spec.GetTrain().GetSharding() == pb.Sharding_ZERO3 {
+		buffers = t.mostNeeds() + 1 // one more for the unit on its way
+	}
+	if t.gather, err = newGatherer(t, buffers); err != nil {
+		return err
+	}
+	t.reduce, err = newReducer(t)
+	return err
+}
+
+func (t *trainer) mostNeeds() int {
+	most := 0
+	for u := range t.units {
+		most = max(most, len(t.model.Needs(u)))
+	}
+	return most
+}
+
+func (t *trainer) openData(ctx context.Context, at *dataset.Cursor) (*dataset.Stream, error) {
+	tokenizer, err := tokenize.LoadPinned(ctx, t.opener, t.resolved.GetTokenizer())
+	if err != nil {
+		return nil, fmt.Errorf("load tokenizer: %w", err)
+	}
+	data := t.spec.GetData()
+	stream, err := dataset.Open(ctx, dataset.Config{
+		Corpus: t.resolved.GetCorpus(), SeqLen: t.layout.seqLen,
+		GlobalBatch: int(t.spec.GetTrain().GetGlobalBatch()), BOS: data.GetBos(),
+		DocMask: data.GetDocMask(), MaxRecord: int64(data.GetMaxRecord()),
+		Seed: t.spec.GetTrain().GetSeed(), Tokenizer: tokenizer, Stores: t.opener,
+		Lo: dataset.Slot(t.layout.slots.Lo), Hi: dataset.Slot(t.layout.slots.Hi),
+	}, at)
+	if err != nil {
+		return nil, fmt.Errorf("open data: %w", err)
+	}
+	return stream, nil
+}
+
+// loop is the life of a rank after it is ready.
+func (t *trainer) loop(ctx context.Context, stream *dataset.Stream) error {
+	total := t.resolved.GetTotalSteps()
+	every := t.spec.GetCheckpoint().GetEvery()
+	saved := t.done
+	stop := false
+	for t.done < total && !stop {
+		began := time.Now()
+		batch, err := stream.Next(ctx)
+		if err != nil {
+			return fmt.Errorf("read data of step %d: %w", t.done+1, err)
+		}
+		wait := time.Since(began)
+		out, err := t.step(ctx, batch)
+		if err != nil {
+			return err
+		}
+		out.dataWait = wait
+		t.finishStep(batch.Step, out)
+		stop = out.stop
+		if t.done%every == 0 || t.done == total || stop {
+			if err := t.save(ctx, t.done, batch.Cursor); err != nil {
+				return err
+			}
+			saved = t.done
+		}
+	}
+	if err := t.awaitUpload(ctx); err != nil {
+		return err
+	}
+	if saved == 0 {
+		return nil // nothing was trained: a stop before the first step
+	}
+	return t.control.AwaitCommitted(ctx, saved)
+}
+
+func (t *trainer) finishStep(step uint64, out *outcome) {
+	r := t.record(step, out)
+	t.done = step
+	if t.layout.rank == 0 {
+		t.curve = append(t.curve, r)
+		t.sink.Record(r)
+	}
+	t.sink.Step(step)
+}
