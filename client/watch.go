@@ -1,0 +1,108 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/banyan-train/banyan/internal/leader"
+	pb "github.com/banyan-train/banyan/proto/banyan/v1"
+)
+
+// Cursor is a place in a run's history. The zero value is the beginning.
+type Cursor struct{ Step, Event uint64 }
+
+const watchPause = 200 * time.Millisecond
+
+// Watch calls fn for every item after the cursor, each step once and in order, until the run is
+// over (nil), fn fails, or ctx ends. It moves to another member when one dies; lost, when not nil,
+// is told about it.
+func (c *Client) Watch(ctx context.Context, run string, from Cursor, fn func(*pb.WatchItem) error,
+	lost func(error),
+) error {
+	for {
+		conn, addr, err := c.finder.Conn()
+		if err == nil {
+			err = watchOnce(ctx, conn, run, &from, fn)
+		}
+		var stopped *fnError
+		switch {
+		case err == nil:
+			return nil
+		case errors.As(err, &stopped):
+			return stopped.err
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case !mayMove(err):
+			return err
+		}
+		if lost != nil {
+			lost(err)
+		}
+		c.finder.Failed(addr, err)
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(watchPause):
+		}
+	}
+}
+
+// mayMove reports whether another member may serve the watch. A member that has just started may
+// not have applied the run yet: NotFound is final only from a member that knows the log, so the
+// caller looks the run up before it watches.
+func mayMove(err error) bool {
+	if leader.Retryable(err) {
+		return true
+	}
+	switch status.Code(err) {
+	case codes.NotFound, codes.Internal, codes.Unknown, codes.Canceled, codes.DeadlineExceeded:
+		return true
+	}
+	return false
+}
+
+type fnError struct{ err error }
+
+func (e *fnError) Error() string { return e.err.Error() }
+
+func watchOnce(ctx context.Context, conn *grpc.ClientConn, run string, at *Cursor,
+	fn func(*pb.WatchItem) error,
+) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := pb.NewRunServiceClient(conn).Watch(ctx,
+		&pb.WatchRequest{Run: run, AfterStep: at.Step, AfterEvent: at.Event})
+	if err != nil {
+		return err
+	}
+	for {
+		item, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if s := item.GetStep(); s != nil {
+			if s.GetStep() <= at.Step {
+				continue
+			}
+			at.Step = s.GetStep()
+		}
+		if e := item.GetEvent(); e != nil {
+			at.Event = max(at.Event, e.GetIndex())
+			if e.GetKind() == pb.EventKind_RUN_RESUMED {
+				at.Step = min(at.Step, e.GetStep())
+			}
+		}
+		if err := fn(item); err != nil {
+			return &fnError{err}
+		}
+	}
+}

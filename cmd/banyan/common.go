@@ -1,0 +1,97 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/banyan-train/banyan/client"
+	"github.com/banyan-train/banyan/internal/local"
+)
+
+// callTimeout bounds a command that asks the cluster one thing; a leader change fits in.
+const callTimeout = 30 * time.Second
+
+func dial(cmd *cobra.Command) (*client.Client, error) {
+	list, err := cmd.Flags().GetString("addr")
+	if err != nil {
+		return nil, err
+	}
+	return client.New(client.Addresses(list))
+}
+
+// withClient runs one call against the cluster.
+func withClient(cmd *cobra.Command, fn func(context.Context, *client.Client) error) error {
+	c, err := dial(cmd)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(cmd.Context(), callTimeout)
+	defer cancel()
+	return fn(ctx, c)
+}
+
+// args checks the number of arguments as a usage error.
+func args(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, given []string) error {
+		if len(given) != n {
+			return fmt.Errorf("%w: banyan %s %s", errUsage, cmd.Name(), what)
+		}
+		return nil
+	}
+}
+
+// printJSON prints one protobuf message as a line of JSON.
+func printJSON(w io.Writer, m proto.Message) error {
+	b, err := protojson.MarshalOptions{UseProtoNames: true, EmitUnpopulated: true}.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("encode answer: %w", err)
+	}
+	var compact json.RawMessage = b
+	line, err := json.Marshal(compact) // protojson varies its spaces; this does not
+	if err != nil {
+		return fmt.Errorf("encode answer: %w", err)
+	}
+	_, err = fmt.Fprintf(w, "%s\n", line)
+	return err
+}
+
+func logger() zerolog.Logger {
+	level := zerolog.InfoLevel
+	if l, err := zerolog.ParseLevel(os.Getenv("BANYAN_LOG")); err == nil && l != zerolog.NoLevel {
+		level = l
+	}
+	zerolog.TimeFieldFormat = time.RFC3339Nano
+	return zerolog.New(os.Stderr).Level(level).With().Timestamp().Logger()
+}
+
+var errParentGone = errors.New("parent process is gone")
+
+// dieWithParent ends ctx when the process that started this one is gone: `up` holds the other end
+// of our standard input.
+func dieWithParent(ctx context.Context) (context.Context, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	if os.Getenv(local.ParentPipe) != "" {
+		go func() {
+			_, _ = io.Copy(io.Discard, bufio.NewReader(os.Stdin))
+			cancel(errParentGone)
+		}()
+	}
+	return ctx, cancel
+}
+
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

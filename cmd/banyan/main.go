@@ -1,0 +1,80 @@
+// Command banyan is the one binary of Banyan: client, coordinator, worker and rank.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/banyan-train/banyan/coordinator/spec"
+)
+
+// Version is set at build time.
+var Version = "dev"
+
+// Exit codes.
+const (
+	exitFailed = 1
+	exitUsage  = 2 // usage or invalid input
+)
+
+// errUsage marks errors of usage or input.
+var errUsage = errors.New("usage")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := root().ExecuteContext(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "banyan: %s\n", message(err))
+		os.Exit(exitCode(err))
+	}
+}
+
+func root() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:           "banyan",
+		Short:         "Distributed continued pretraining of LLaMA-family models",
+		Version:       Version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	cmd.PersistentFlags().String("addr", "",
+		"coordinator addresses, comma-separated (default $BANYAN_ADDR, else 127.0.0.1:7070)")
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
+	cmd.AddCommand(upCommand(), coordinatorCommand(), workerCommand(), rankCommand(),
+		planCommand(), launchCommand(), runsCommand(), watchCommand(), stopCommand(), resumeCommand(),
+		workersCommand(), statusCommand(), checkpointsCommand(), checkpointCommand(), modelCommand(),
+		storeCommand())
+	return cmd
+}
+
+// message is what a person reads: gRPC's wrapping is not for people.
+func message(err error) string {
+	var invalid spec.Errors
+	if errors.As(err, &invalid) {
+		return invalid.Error()
+	}
+	if s, ok := status.FromError(err); ok && s.Code() != codes.Unknown {
+		return s.Message()
+	}
+	return err.Error()
+}
+
+func exitCode(err error) int {
+	var invalid spec.Errors
+	switch {
+	case errors.Is(err, errUsage), errors.As(err, &invalid):
+		return exitUsage
+	case status.Code(err) == codes.InvalidArgument:
+		return exitUsage
+	}
+	return exitFailed
+}

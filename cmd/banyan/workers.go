@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/banyan-train/banyan/client"
+)
+
+func workersCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "workers",
+		Short: "List workers",
+		Args:  args(0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withClient(cmd, func(ctx context.Context, c *client.Client) error {
+				workers, err := c.Workers(ctx)
+				if err != nil {
+					return err
+				}
+				w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
+				if !asJSON {
+					fmt.Fprintln(w, "WORKER\tLIVE\tDEVICES\tISA\tHOST\tSERVING\tHEARD")
+				}
+				for _, x := range workers {
+					if asJSON {
+						if err := printJSON(cmd.OutOrStdout(), x); err != nil {
+							return err
+						}
+						continue
+					}
+					fmt.Fprintf(w, "%s\t%v\t%d\t%s\t%s\t%s\t%d ms ago\n", x.GetInfo().GetId(), x.GetLive(),
+						x.GetInfo().GetDevices(), strings.Join(x.GetInfo().GetIsaClasses(), ","),
+						x.GetAddress(), strings.Join(x.GetServing(), ","), x.GetSinceHeartbeatMs())
+				}
+				return w.Flush()
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object a worker")
+	return cmd
+}
+
+func statusCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show the coordinators and who leads",
+		Args:  args(0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withClient(cmd, func(ctx context.Context, c *client.Client) error {
+				s, err := c.Status(ctx)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), s)
+				}
+				w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
+				fmt.Fprintln(w, "MEMBER\tGRPC\tRAFT\tLEADS")
+				for _, m := range s.GetMembers() {
+					leads := ""
+					if m.GetGrpcAddress() == s.GetLeaderAddress() {
+						leads = "yes"
+					}
+					fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", m.GetId(), m.GetGrpcAddress(), m.GetRaftAddress(), leads)
+				}
+				return w.Flush()
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
