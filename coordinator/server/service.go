@@ -118,7 +118,7 @@ func (s runService) Resume(ctx context.Context, q *pb.ResumeRequest) (*pb.Resume
 	}
 	cmd := &pb.ResumeRun{Run: run.GetId(), Edit: strings.Join(q.GetSet(), ", ")}
 	if len(q.GetSet()) > 0 {
-		edited, err := spec.Parse(run.GetId()+".yaml", []byte(run.GetSpecYaml()), q.GetSet()...)
+		edited, err := spec.Edit(run.GetResolved().GetSpec(), q.GetSet()...)
 		if err == nil {
 			cmd.Resolved, err = resolve(ctx, edited)
 		}

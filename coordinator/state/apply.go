@@ -3,6 +3,8 @@ package state
 import (
 	"fmt"
 
+	"google.golang.org/protobuf/proto"
+
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
@@ -13,6 +15,10 @@ const MaxRequests = 4096
 // MaxFailures is how many generations in a row may end without a new checkpoint; one more and the
 // run is FAILED, since it would burn its workers for ever without getting anywhere.
 const MaxFailures = 10
+
+// MaxEvents bounds the newest events kept with a run. A leader that dies between a command and the
+// publication of its events has far fewer behind it.
+const MaxEvents = 64
 
 // change is one command on its way through the machine.
 type change struct {
@@ -31,6 +37,7 @@ func apply(st *pb.ClusterState, index uint64, cmd *pb.Command) *pb.ApplyResult {
 		return c.out
 	}
 	st.AppliedIndex = index
+	defer c.keepEvents()
 	if !isRequest(cmd) {
 		c.dispatch(cmd)
 		return c.out
@@ -133,6 +140,21 @@ func (c *change) event(kind pb.EventKind, gen, step uint64, format string, args 
 		Index: c.index, Kind: kind, Generation: gen, Step: step,
 		Text: fmt.Sprintf(format, args...), UnixMs: c.unixMS,
 	})
+}
+
+// keepEvents stores the command's events with their run, for the next leader to publish if this
+// one cannot.
+func (c *change) keepEvents() {
+	r := maybeRun(c.st, c.out.Run)
+	if r == nil || len(c.out.Events) == 0 {
+		return
+	}
+	for _, e := range c.out.Events {
+		r.Events = append(r.Events, proto.CloneOf(e))
+	}
+	if extra := len(r.Events) - MaxEvents; extra > 0 {
+		r.Events = append([]*pb.Event(nil), r.Events[extra:]...)
+	}
 }
 
 // target finds the run a command names, or refuses the command.

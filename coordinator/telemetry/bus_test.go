@@ -21,7 +21,12 @@ import (
 
 const patience = 20 * time.Second
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if config := os.Getenv(childEnv); config != "" {
+		os.Exit(runChild(config))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // cluster is a set of members in this process, on loopback.
 type cluster struct {

@@ -20,12 +20,12 @@ type Config struct {
 	// plaintext. It cannot be switched off, because the server starts its routes only once it
 	// listens for clients.
 	Listen        string
-	ClusterListen string   // host:port for the other members; "" runs a single member
-	Routes        []string // host:port of every member's ClusterListen; its own may be among them
-	Replicas      int      // copies of the stream: min(3, members); 0 means 1
-	User          string   // of clients and of routes; "" means "banyan"
-	Password      string   // shared by all members; required with ClusterListen
-	Logger        zerolog.Logger
+	ClusterListen string         // host:port for the other members; "" runs a single member
+	Routes        []string       // host:port of every member's ClusterListen; its own may be among them
+	Replicas      int            // copies of the stream: min(3, members); 0 means 1
+	User          string         // of clients and of routes; "" means "banyan"
+	Password      string         // shared by all members; required with ClusterListen
+	Logger        zerolog.Logger `json:"-"`
 
 	MaxBytes    int64         // of the stream on each member; 0 means DefaultMaxBytes
 	DedupWindow time.Duration // 0 means DefaultDedupWindow

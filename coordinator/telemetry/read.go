@@ -12,10 +12,13 @@ import (
 )
 
 const (
-	// After a hint the message is asked for at once, then at growing intervals: hints run ahead of
-	// storage. Without hints (they may be lost) a follower still looks once per idleDelay.
-	hintDelay = time.Millisecond
-	idleDelay = time.Second
+	// After a hint the message is asked for at once, then at growing intervals up to eagerDelay:
+	// hints run ahead of storage, by an election at worst. Without a hint (they may be lost, and a
+	// dropped repetition hints at nothing) a follower still looks once per idleDelay.
+	hintDelay  = time.Millisecond
+	eagerDelay = 50 * time.Millisecond
+	eagerLooks = 400
+	idleDelay  = time.Second
 	// backwardsChecks in a row must see the sequence behind the reader before it is believed: a
 	// leader that has just been elected may not have applied its last messages yet.
 	backwardsChecks = 3
@@ -76,8 +79,10 @@ type reader struct {
 
 	next  uint64        // Invariant: every message of the run below it has been passed to fn
 	delay time.Duration // until the next look
+	eager int           // looks left at which a hinted message is expected
 
 	created   time.Time // of the stream that next counts in; zero until known
+	checked   bool
 	backwards int
 }
 
@@ -129,15 +134,12 @@ func (r *reader) lastSequence(ctx context.Context) (uint64, error) {
 // follow never returns nil: it ends with ctx, or with an error of fn.
 func (r *reader) follow(ctx context.Context) error {
 	for {
-		if r.created.IsZero() {
-			r.checkStream(ctx)
-		}
 		msgs, more, err := r.f.fetch(ctx, r.next)
 		if ferr := r.pass(msgs); ferr != nil {
 			return ferr
 		}
 		if len(msgs) > 0 {
-			r.delay, r.backwards = hintDelay, 0
+			r.delay, r.backwards, r.eager = hintDelay, 0, 0
 		}
 		if more && err == nil {
 			continue
@@ -145,7 +147,7 @@ func (r *reader) follow(ctx context.Context) error {
 		if err := r.wait(ctx, err); err != nil {
 			return err
 		}
-		if err != nil || r.delay >= idleDelay {
+		if err != nil || r.delay >= idleDelay || !r.checked {
 			r.bus.miss(err)
 			r.checkStream(ctx)
 		}
@@ -176,10 +178,14 @@ func (r *reader) wait(ctx context.Context, cause error) error {
 	t := time.NewTimer(r.delay)
 	defer t.Stop()
 	r.delay = min(2*r.delay, idleDelay)
+	if r.eager > 0 {
+		r.eager--
+		r.delay = min(r.delay, eagerDelay)
+	}
 	select {
 	case <-t.C:
 	case <-r.hints:
-		r.delay = hintDelay
+		r.delay, r.eager = hintDelay, eagerLooks
 	case <-ctx.Done():
 	}
 	if ctx.Err() == nil {
@@ -193,9 +199,10 @@ func (r *reader) wait(ctx context.Context, cause error) error {
 }
 
 // checkStream looks whether the stream is still the one that next counts in, and begins anew when it
-// is not.
+// is not. The stream's leader must answer; while there is none, reading goes on.
 func (r *reader) checkStream(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	r.checked = true
+	ctx, cancel := context.WithTimeout(ctx, firstTry)
 	defer cancel()
 	s, err := r.bus.js.Stream(ctx, streamName)
 	if err != nil {
