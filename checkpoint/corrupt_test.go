@@ -95,6 +95,26 @@ func TestI4_VerifySeesTheHeaderToo(t *testing.T) {
 	refused(t, r.Verify(context.Background()), object)
 }
 
+// A manifest whose segments do not say what their object holds is found out by Verify.
+func TestI4_VerifyChecksSegments(t *testing.T) {
+	op, to := openers(t)
+	uri, digest := write(t, op, to, 1, 1)
+	m := open(t, op, uri, digest).Manifest()
+	segments := m.Shards[0].Segments
+	segments[5].SHA256 = segments[4].SHA256
+	uri, digest, err := Commit(context.Background(), op, Dir(to, "run", 40, 2)+"0", m)
+	check(t, err)
+	for _, key := range []string{"rank-0.safetensors", curveName} {
+		from := strings.TrimPrefix(Dir(to, "run", 40, 2), "file://") + "/" + key
+		check(t, os.Rename(from, strings.Replace(from, "/gen-2/", "/gen-20/", 1)))
+	}
+	err = open(t, op, uri, digest).Verify(context.Background())
+	refused(t, err, "gen-20/rank-0.safetensors")
+	if err == nil || !strings.Contains(err.Error(), "elements [") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // One bad transfer is read again; a store that keeps returning bad bytes is refused.
 func TestI4_BadTransfers(t *testing.T) {
 	op, to := openers(t)

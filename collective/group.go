@@ -27,6 +27,9 @@ type Group interface {
 	// Abort makes every pending and future operation fail with cause. Safe from any goroutine,
 	// returns at once, may be called again.
 	Abort(cause error)
+	// Close ends the group in good order once this rank has completed its last operation; peers do
+	// not take it for a death. A process that ends without Close counts as dead.
+	Close() error
 }
 
 // Handle is an operation under way.

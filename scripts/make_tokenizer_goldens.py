@@ -96,13 +96,15 @@ def build(name):
     if name == "prefix":
         tok.add_special_tokens([AddedToken("<mask>", lstrip=True), AddedToken("<rs>", rstrip=True)])
     if name == "qwen2":
-        tok.add_tokens([AddedToken("café!", normalized=True), AddedToken("banyan", normalized=True)])
+        tok.add_tokens([AddedToken("café!", normalized=True)])
+        tok.add_tokens([AddedToken("banyan", normalized=True)])
         tok.add_tokens([AddedToken("banyantree", normalized=False)])
     if name == "llama3":
         template = processors.TemplateProcessing(
             single="<|endoftext|> $A", special_tokens=[("<|endoftext|>", 0)]
         )
-        tok.post_processor = processors.Sequence([processors.ByteLevel(trim_offsets=False), template])
+        byte_level = processors.ByteLevel(trim_offsets=False)
+        tok.post_processor = processors.Sequence([byte_level, template])
     return tok
 
 

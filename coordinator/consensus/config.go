@@ -24,28 +24,28 @@ type Config struct {
 	Members   []Member
 	Logger    zerolog.Logger
 
-	// Fatal is called at most once, from a goroutine of its own, when the disk refuses a write after
-	// Start has returned. This member has then left the group for good and its process must stop.
-	// The error names the directory, the free space and the fix. Required.
+	// Fatal is called at most once, from a goroutine of its own, when the disk refuses a write
+	// after Start has returned. This member has then left the group for good and its process must
+	// stop. The error names the directory, the free space and the fix. Required.
 	Fatal func(error)
 
 	// Zero values mean the Default* constants.
 	HeartbeatTimeout  time.Duration // silence after which a follower asks for an election
 	ElectionTimeout   time.Duration // time a candidate waits for votes
 	LeaderLease       time.Duration // silence of the majority after which a leader steps down
-	SnapshotInterval  time.Duration // how often to look whether a snapshot is due (up to twice that)
+	SnapshotInterval  time.Duration // how often to look whether one is due
 	SnapshotThreshold uint64        // entries since the last snapshot that make one due
 	TrailingLogs      uint64        // entries kept behind a snapshot for slow followers
 
-	listener    net.Listener       // tests: already bound, in place of Bind
 	beforeWrite func(string) error // tests: a disk that refuses; gets the operation
 }
 
-// Defaults. A follower waits one to two heartbeat timeouts before it asks for votes, so a dead leader
-// is replaced in 0.5 to 1 s plus a vote: short enough for a run to notice nothing, long enough that a
-// busy 2-core machine or a 100 ms disk does not depose a living leader. The lease is below the
-// heartbeat timeout, as raft demands, so that an isolated leader steps down before the others elect
-// the next. Commands are few and small, hence snapshots by count far below raft's own default.
+// Defaults. A follower waits one to two heartbeat timeouts before it asks for votes, so a dead
+// leader is replaced in 0.5 to 1 s plus a vote: short enough for a run to notice nothing, long
+// enough that a busy 2-core machine or a 100 ms disk does not depose a living leader. The lease is
+// below the heartbeat timeout, as raft demands, so that an isolated leader steps down before the
+// others elect the next. Commands are few and small, hence snapshots by count far below raft's own
+// default.
 const (
 	DefaultHeartbeatTimeout  = 500 * time.Millisecond
 	DefaultElectionTimeout   = 500 * time.Millisecond
@@ -92,7 +92,7 @@ func (c Config) Validate() error {
 	if c.Fatal == nil {
 		bad("no Fatal function: a full disk would go unheard")
 	}
-	if c.Bind == "" && c.listener == nil {
+	if c.Bind == "" {
 		bad("bind is empty: give host:port for Raft")
 	}
 	ids, addrs := map[string]bool{}, map[string]bool{}
@@ -126,7 +126,8 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// dialable checks that other hosts could be told to dial addr: it has a host, not "any", and a port.
+// dialable checks that other hosts could be told to dial addr: it has a host, not "any", and a
+// port.
 func dialable(addr string) error {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {

@@ -40,19 +40,17 @@ type Consensus struct {
 	watching  sync.WaitGroup
 }
 
-// Start opens the member's files and joins the group. A group whose members have no state yet begins
-// with Config.Members; all members must be given the same ones. It returns before there is a leader.
+// Start opens the member's files and joins the group. A group whose members have no state yet
+// begins with Config.Members; all members must be given the same ones. It returns before there is a
+// leader.
 func Start(cfg Config, m Machine) (*Consensus, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("start consensus: %w", err)
 	}
-	listener := cfg.listener
-	if listener == nil {
-		var err error
-		if listener, err = net.Listen("tcp", cfg.Bind); err != nil {
-			return nil, fmt.Errorf("start consensus: listen for Raft: %w", err)
-		}
+	listener, err := net.Listen("tcp", cfg.Bind)
+	if err != nil {
+		return nil, fmt.Errorf("start consensus: listen for Raft: %w", err)
 	}
 	c := &Consensus{
 		cfg: cfg, log: cfg.Logger.With().Str("part", "consensus").Str("member", cfg.ID).Logger(),
@@ -171,8 +169,8 @@ func (c *Consensus) sameMembers() error {
 	return nil
 }
 
-// await runs one of raft's waits, which cannot be interrupted, in a goroutine, and gives up on it at
-// the end of ctx, when the disk fails (raft's loop is held and answers nothing), and at Close.
+// await runs one of raft's waits, which cannot be interrupted, in a goroutine, and gives up on it
+// at the end of ctx, when the disk fails (raft's loop is held and answers nothing), and at Close.
 func (c *Consensus) await(ctx context.Context, wait func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- wait() }()
@@ -263,8 +261,8 @@ func (c *Consensus) Stats() Stats {
 	}
 }
 
-// Snapshot compacts the log now rather than when the thresholds say so. It returns nil when there is
-// nothing new to keep.
+// Snapshot compacts the log now rather than when the thresholds say so. It returns nil when there
+// is nothing new to keep.
 func (c *Consensus) Snapshot(ctx context.Context) error {
 	err := c.await(ctx, func() error { return c.raft.Snapshot().Error() })
 	if err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {

@@ -195,8 +195,8 @@ func TestI7VerifyNeedsMajority(t *testing.T) {
 	}
 }
 
-// Everything committed before a leadership is applied when it is announced, also after a restart, when
-// the log is replayed.
+// Everything committed before a leadership is applied when it is announced, also after a restart,
+// when the log is replayed.
 func TestLeadershipIsAnnouncedAfterBarrier(t *testing.T) {
 	g := startGroup(t, 1, nil)
 	for i := range 100 {

@@ -52,16 +52,6 @@ func (f *failStop) stop(op string, cause error) {
 // release lets the stopped goroutines end. The member must already be cut off.
 func (f *failStop) release() { f.releaseOnce.Do(func() { close(f.released) }) }
 
-// hasFailed returns the first failure, or nil.
-func (f *failStop) hasFailed() error {
-	select {
-	case <-f.failed:
-		return f.err
-	default:
-		return nil
-	}
-}
-
 // diskError says what failed, where, how much space is left there, and what to do.
 func diskError(dir, op string, cause error) error {
 	space := "free space unknown"

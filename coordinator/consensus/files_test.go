@@ -201,7 +201,8 @@ func TestPartialSnapshotsAreRemoved(t *testing.T) {
 
 const childEnv = "BANYAN_TEST_CONSENSUS_DIR"
 
-// runChild is a member of a group of one in a process of its own. It prints each acknowledged request.
+// runChild is a member of a group of one in a process of its own. It prints each acknowledged
+// request.
 func runChild(dir string) int {
 	cfg := Config{
 		ID: "solo", Bind: "127.0.0.1:0", Dir: dir, Logger: zerolog.Nop(), Fatal: func(error) {},

@@ -104,7 +104,8 @@ func newGroup(t *testing.T, n int, tune func(*Config)) *group {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g.members = append(g.members, Member{ID: fmt.Sprintf("c%d", i), RaftAddr: l.Addr().String()})
+		m := Member{ID: fmt.Sprintf("c%d", i), RaftAddr: l.Addr().String()}
+		g.members = append(g.members, m)
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}

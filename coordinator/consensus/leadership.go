@@ -8,10 +8,10 @@ type Leadership struct {
 	Epoch  uint64 // the Raft term: rises with every leader, never repeats
 }
 
-// LeaderCh delivers the newest change of this member's leadership: a slow reader misses changes that
-// were overtaken, never the last one. Leader turns true only when every entry of earlier leaders has
-// been applied here. Two messages with Leader true and different epochs mean that leadership was lost
-// in between. The channel is closed by Close. One reader.
+// LeaderCh delivers the newest change of this member's leadership: a slow reader misses changes
+// that were overtaken, never the last one. Leader turns true only when every entry of earlier
+// leaders has been applied here. Two messages with Leader true and different epochs mean that
+// leadership was lost in between. The channel is closed by Close. One reader.
 func (c *Consensus) LeaderCh() <-chan Leadership { return c.leaderCh }
 
 // IsLeader returns the epoch that this member leads, as last announced on LeaderCh.
@@ -42,8 +42,9 @@ func (c *Consensus) watchLeadership() {
 	}
 }
 
-// takeOffice waits until everything committed before this leadership has been applied, then announces
-// it. When leadership is lost meanwhile, a later notice is on its way and nothing is said.
+// takeOffice waits until everything committed before this leadership has been applied, then
+// announces it. When leadership is lost meanwhile, a later notice is on its way and nothing is
+// said.
 func (c *Consensus) takeOffice() {
 	epoch := c.raft.CurrentTerm()
 	if l := c.announced.Load(); l.Leader && l.Epoch != epoch {

@@ -8,8 +8,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// newRaftLogger passes raft's log on one level down: raft reports each lost heartbeat of a member that
-// is down as an error, and an operator learns what matters (leadership, a dead disk) from this
+// newRaftLogger passes raft's log on one level down: raft reports each lost heartbeat of a member
+// that is down as an error, and an operator learns what matters (leadership, a dead disk) from this
 // package. raft's info and debug are debug here, its warnings info, its errors warnings.
 func newRaftLogger(l zerolog.Logger) hclog.Logger {
 	out := hclog.NewInterceptLogger(&hclog.LoggerOptions{

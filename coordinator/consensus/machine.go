@@ -30,8 +30,8 @@ type fsm struct{ machine Machine }
 
 var _ raft.FSM = fsm{}
 
-// Apply answers with a *pb.ApplyResult, or with an error for bytes that are no command: every member
-// meets the same bytes, so every member passes over them alike.
+// Apply answers with a *pb.ApplyResult, or with an error for bytes that are no command: every
+// member meets the same bytes, so every member passes over them alike.
 func (f fsm) Apply(l *raft.Log) any {
 	cmd := &pb.Command{}
 	if err := proto.Unmarshal(l.Data, cmd); err != nil {

@@ -55,8 +55,9 @@ func openStore(dir string, fail *failStop, beforeWrite func(string) error) (*bol
 }
 
 // checkFile reads all of an existing file before it is opened for writing. bbolt panics on damaged
-// pages; opening for writing does so in a goroutine of its own, where no recover can reach. Read-only,
-// every page is visited from here, and panics and page faults (a cut-off file) become errors.
+// pages; opening for writing does so in a goroutine of its own, where no recover can reach.
+// Read-only, every page is visited from here, and panics and page faults (a cut-off file) become
+// errors.
 func checkFile(path string) (err error) {
 	if info, statErr := os.Stat(path); errors.Is(statErr, os.ErrNotExist) ||
 		statErr == nil && info.Size() == 0 {
@@ -113,8 +114,8 @@ func openError(path string, err error) error {
 var ErrDamaged = errors.New("raft files are damaged")
 
 func damagedError(path string, cause error) error {
-	return fmt.Errorf("read Raft log %s: %w: %w: restore the directory from a backup, or replace this "+
-		"coordinator by a new member (emptying the directory alone would let it vote twice)",
+	return fmt.Errorf("read Raft log %s: %w: %w: restore the directory from a backup, or replace "+
+		"this coordinator by a new member (emptying the directory alone would let it vote twice)",
 		path, ErrDamaged, cause)
 }
 

@@ -19,8 +19,8 @@ const MaxCommandBytes = 8 << 20
 var (
 	// ErrNotLeader: this member does not lead, and the command was not proposed.
 	ErrNotLeader = errors.New("this coordinator is not the leader")
-	// ErrUnknownOutcome: the command may have been, or may yet be, applied. Propose it again with the
-	// same request id, at whoever leads.
+	// ErrUnknownOutcome: the command may have been, or may yet be, applied. Propose it again with
+	// the same request id, at whoever leads.
 	ErrUnknownOutcome = errors.New("outcome unknown: the command may have been applied")
 	// ErrTooLarge: the command is above MaxCommandBytes and was not proposed.
 	ErrTooLarge = errors.New("command too large")
@@ -66,8 +66,8 @@ func (c *Consensus) Propose(ctx context.Context, cmd *pb.Command) (*pb.ApplyResu
 	}
 }
 
-// proposeError sorts the reasons for having no answer. Two are known to precede the log; every other
-// one is unknown, by default and on purpose.
+// proposeError sorts the reasons for having no answer. Two are known to precede the log; every
+// other one is unknown, by default and on purpose.
 func proposeError(err error) error {
 	if errors.Is(err, raft.ErrNotLeader) || errors.Is(err, raft.ErrLeadershipTransferInProgress) {
 		return fmt.Errorf("propose command: %w", ErrNotLeader)
@@ -75,10 +75,10 @@ func proposeError(err error) error {
 	return fmt.Errorf("propose command: %w: %w", ErrUnknownOutcome, err)
 }
 
-// Verify makes a read linearizable (I7): read the Machine first, then call Verify; when it returns nil,
-// what was read was current at some moment of this call or later. A majority has confirmed this
-// member's leadership meanwhile, and its barrier had passed. A reader that may straddle a loss and
-// regain of leadership compares IsLeader's epochs from before the read and after Verify.
+// Verify makes a read linearizable (I7): read the Machine first, then call Verify; when it returns
+// nil, what was read was current at some moment of this call or later. A majority has confirmed
+// this member's leadership meanwhile, and its barrier had passed. A reader that may straddle a loss
+// and regain of leadership compares IsLeader's epochs from before the read and after Verify.
 // Errors: ErrNotLeader, or the end of ctx.
 func (c *Consensus) Verify(ctx context.Context) error {
 	epoch, ok := c.IsLeader()

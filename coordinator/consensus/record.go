@@ -11,8 +11,8 @@ import (
 )
 
 // A log record is a fixed header and two byte strings, little-endian, under the big-endian index as
-// its key (so that key order is log order). The index is covered by the checksum too: a record found
-// under a wrong key is refused.
+// its key (so that key order is log order). The index is covered by the checksum too: a record
+// found under a wrong key is refused.
 //
 //	0      4       12     13          21           25
 //	| crc  | term  | type | unix nano | len(ext)   | ext | data ...
@@ -49,7 +49,8 @@ func decodeRecord(index uint64, b []byte, l *raft.Log) error {
 	}
 	ext := uint64(binary.LittleEndian.Uint32(b[21:]))
 	if ext > uint64(len(b)-recordHeader) {
-		return fmt.Errorf("entry %d: %d bytes of extensions in %d: %w", index, ext, len(b), errRecord)
+		return fmt.Errorf("entry %d: %d bytes of extensions in %d: %w",
+			index, ext, len(b), errRecord)
 	}
 	*l = raft.Log{
 		Index: index, Term: binary.LittleEndian.Uint64(b[4:]), Type: raft.LogType(b[12]),

@@ -34,8 +34,8 @@ var (
 	_ raft.StableStore = (*boltStore)(nil)
 )
 
-// write runs fn in one transaction, which bbolt fsyncs. It returns only on success, or once the store
-// is closed.
+// write runs fn in one transaction, which bbolt fsyncs. It returns only on success, or once the
+// store is closed.
 func (s *boltStore) write(op string, fn func(tx *bbolt.Tx) error) error {
 	var err error
 	if s.beforeWrite != nil {
@@ -106,7 +106,8 @@ func (s *boltStore) StoreLogs(logs []*raft.Log) error {
 	})
 }
 
-// DeleteRange removes entries lo to hi, both included. The file keeps its size; its pages are reused.
+// DeleteRange removes entries lo to hi, both included. The file keeps its size; its pages are
+// reused.
 func (s *boltStore) DeleteRange(lo, hi uint64) error {
 	return s.write("trim Raft log", func(tx *bbolt.Tx) error {
 		last := indexKey(hi)
@@ -129,7 +130,8 @@ func (s *boltStore) Set(key, val []byte) error {
 	})
 }
 
-// Get returns a stable value, nil when it was never set: raft takes a missing value for an empty one.
+// Get returns a stable value, nil when it was never set: raft takes a missing value for an empty
+// one.
 func (s *boltStore) Get(key []byte) ([]byte, error) {
 	var val []byte
 	err := s.db.View(func(tx *bbolt.Tx) error {

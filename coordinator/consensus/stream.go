@@ -8,12 +8,14 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// rpcTimeout bounds one exchange between members, dialing included. raft scales it up for snapshots.
+// rpcTimeout bounds one exchange between members, dialing included. raft scales it up for
+// snapshots.
 const rpcTimeout = 2 * time.Second
 
 // streamLayer carries raft's connections over plain TCP. TLS goes in here: wrap the listener, and
-// the connection that Dial makes; nothing else in this package touches a socket. It knows every open
-// connection, because raft closes only the ones it dialed, and a member that is out must be out.
+// the connection that Dial makes; nothing else in this package touches a socket. It knows every
+// open connection, because raft closes only the ones it dialed, and a member that is out must be
+// out.
 type streamLayer struct {
 	listener  net.Listener
 	advertise advertised
@@ -104,8 +106,8 @@ func (t *trackedConn) Close() error {
 	return t.Conn.Close()
 }
 
-// addressBook tells raft where a member is. The Config's word counts, not the address in an old log:
-// a group may come back on other ports.
+// addressBook tells raft where a member is. The Config's word counts, not the address in an old
+// log: a group may come back on other ports.
 type addressBook map[raft.ServerID]raft.ServerAddress
 
 var _ raft.ServerAddressProvider = addressBook(nil)

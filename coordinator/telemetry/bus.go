@@ -148,8 +148,8 @@ func (b *Bus) Close() {
 }
 
 // keepStream creates the stream, or updates it to this Config, as often as it takes: the members'
-// own leader may need seconds, and the other members may not be there yet. Later it repeats that when
-// somebody misses the stream.
+// own leader may need seconds, and the other members may not be there yet. Later it repeats that
+// when somebody misses the stream.
 func (b *Bus) keepStream(ctx context.Context) {
 	defer b.keeping.Done()
 	last, try := "", firstTry

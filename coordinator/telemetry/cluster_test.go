@@ -13,8 +13,8 @@ import (
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
-// The stream's leader dies, with a reader on it, on a follower and live at another; then it comes back
-// with its directory deleted.
+// The stream's leader dies, with a reader on it, on a follower and live at another; then it comes
+// back with its directory deleted.
 func TestI11MembersDie(t *testing.T) {
 	begin := time.Now()
 	c := startCluster(t, 3)
@@ -101,8 +101,8 @@ func TestMembersStartOneByOne(t *testing.T) {
 	f.wait(t, 20)
 }
 
-// A majority lost its directories, so the stream is another one. A follower begins with it; its reader
-// sees steps again that it has seen, and none is missing.
+// A majority lost its directories, so the stream is another one. A follower begins with it; its
+// reader sees steps again that it has seen, and none is missing.
 func TestStreamWiped(t *testing.T) {
 	c := startCluster(t, 3)
 	publish(t, c.live[0], "r", 1, 50)
@@ -159,7 +159,8 @@ func TestI11SlowFollowerCostsNothing(t *testing.T) {
 	before := heap()
 	pad := strings.Repeat("x", size)
 	for i := range items {
-		it := &pb.WatchItem{Item: &pb.WatchItem_Event{Event: &pb.Event{Index: uint64(i), Text: pad}}}
+		event := &pb.Event{Index: uint64(i), Text: pad}
+		it := &pb.WatchItem{Item: &pb.WatchItem_Event{Event: event}}
 		if err := b.Publish(ctx, "r", fmt.Sprint(i), it); err != nil {
 			t.Fatal(err)
 		}

@@ -21,7 +21,7 @@ type Config struct {
 	// listens for clients.
 	Listen        string
 	ClusterListen string         // host:port for the other members; "" runs a single member
-	Routes        []string       // host:port of every member's ClusterListen; its own may be among them
+	Routes        []string       // every member's ClusterListen; its own may be among them
 	Replicas      int            // copies of the stream: min(3, members); 0 means 1
 	User          string         // of clients and of routes; "" means "banyan"
 	Password      string         // shared by all members; required with ClusterListen

@@ -3,24 +3,25 @@
 //
 // It owns the server, its JetStream files, and one stream for all runs:
 //
-//	Publish(run, id, item) ──▶ banyan.<run>.items ──▶ stream BANYAN, min(3, members) copies ──▶ Read, Follow
+//	Publish(run, id, item) ──▶ banyan.<run>.items ──▶ stream BANYAN ──▶ Read, Follow
+//	                                                      min(3, members) copies
 //
 // It never holds anything that must survive. JetStream acknowledges before it syncs (here once a
-// second), and acknowledged messages have been seen lost in power failures; a run trains, resumes and
-// finishes with all of it deleted. Raft and the curves inside checkpoints are the truth. The stream
-// is bounded in bytes and forgets its oldest messages first, whichever run they belong to.
+// second), and acknowledged messages have been seen lost in power failures; a run trains, resumes
+// and finishes with all of it deleted. Raft and the curves inside checkpoints are the truth. The
+// stream is bounded in bytes and forgets its oldest messages first, whichever run they belong to.
 //
 // Use: Start, Publish with an id that names the item ("<run>-<generation>-<step>"): a repetition
-// within DedupWindow is stored once, so an ErrUnavailable, whose outcome is unknown, is simply tried
-// again. Read gives a run's retained history; Follow goes on with what comes. Members may start in any
-// order; Ready waits for the stream.
+// within DedupWindow is stored once, so an ErrUnavailable, whose outcome is unknown, is simply
+// tried again. Read gives a run's retained history; Follow goes on with what comes. Members may
+// start in any order; Ready waits for the stream.
 //
-// Reading keeps no state in the server: no consumer that could die with a member or buffer for a slow
-// reader. A reader asks for "the next messages of this subject from sequence n", at most about a
-// megabyte at a time, from any replica, and asks again when a plain NATS subscription hints that there
-// is more. What a replica holds is a prefix of the stream, so nothing is skipped; losing a member
-// costs one retried request. Ordered consumers, the usual way, were rejected: they must be rebuilt
-// when their member dies, and the server pushes ahead of the reader.
+// Reading keeps no state in the server: no consumer that could die with a member or buffer for a
+// slow reader. A reader asks for "the next messages of this subject from sequence n", at most about
+// a megabyte at a time, from any replica, and asks again when a plain NATS subscription hints that
+// there is more. What a replica holds is a prefix of the stream, so nothing is skipped; losing a
+// member costs one retried request. Ordered consumers, the usual way, were rejected: they must be
+// rebuilt when their member dies, and the server pushes ahead of the reader.
 //
 // Readers see each stored item once and in order as long as the stream lives. When it was lost and
 // made anew (its creation time changed, or its sequence went back), Follow begins at the new start:

@@ -32,8 +32,9 @@ type stored struct {
 	data []byte
 }
 
-// fetcher reads one subject in batches. It holds one inbox; replies carry their request's number, so
-// that a late answer to an abandoned request is recognised and dropped. Not safe for concurrent use.
+// fetcher reads one subject in batches. It holds one inbox; replies carry their request's number,
+// so that a late answer to an abandoned request is recognised and dropped. Not safe for concurrent
+// use.
 type fetcher struct {
 	bus     *Bus
 	subject string
@@ -41,6 +42,7 @@ type fetcher struct {
 	sub     *nats.Subscription
 	replies chan *nats.Msg
 	request uint64
+	limit   time.Duration // for the next answer
 }
 
 func (b *Bus) newFetcher(run string) (*fetcher, error) {
@@ -51,7 +53,9 @@ func (b *Bus) newFetcher(run string) (*fetcher, error) {
 	if err != nil {
 		return nil, b.classify(err)
 	}
-	return &fetcher{bus: b, subject: subject(run), inbox: inbox, sub: sub, replies: replies}, nil
+	return &fetcher{
+		bus: b, subject: subject(run), inbox: inbox, sub: sub, replies: replies, limit: firstTry,
+	}, nil
 }
 
 func (f *fetcher) close() { _ = f.sub.Unsubscribe() } // fails only on a closed connection
@@ -67,12 +71,19 @@ type getRequest struct {
 // errBroken: a batch came with a hole in it; what came before the hole is good.
 var errBroken = errors.New("batch broke off")
 
-// fetch returns the next messages from sequence seq on, none when the replica that answered has none
-// (yet), and whether that replica has more. With an error, messages may come too: they are a prefix of
-// the batch.
+// fetch returns the next messages from sequence seq on, none when the replica that answered has
+// none (yet), and whether that replica has more. With an error, messages may come too: they are a
+// prefix of the batch.
 func (f *fetcher) fetch(ctx context.Context, seq uint64) (msgs []stored, more bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	ctx, cancel := context.WithTimeout(ctx, f.limit)
 	defer cancel()
+	defer func() {
+		if err == nil {
+			f.limit = firstTry
+		} else { // a dead replica, or a slow one
+			f.limit = min(2*f.limit, fetchTimeout)
+		}
+	}()
 	f.request++
 	reply := f.inbox + "." + strconv.FormatUint(f.request, 10)
 	body, err := json.Marshal(getRequest{
@@ -128,8 +139,8 @@ func number(m *nats.Msg, name string) uint64 {
 	return n
 }
 
-// lastSequence asks the stream's leader for the newest message of the subject: 0 when there is none.
-// Unlike a replica's, its answer covers everything acknowledged before.
+// lastSequence asks the stream's leader for the newest message of the subject: 0 when there is
+// none. Unlike a replica's, its answer covers everything acknowledged before.
 func (f *fetcher) lastSequence(ctx context.Context) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()

@@ -6,9 +6,9 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// hints tells followers that something was published for their run, on any member. It holds one NATS
-// subscription a run, however many follow it: a subscription brings the whole payload each time, of
-// which only the fact is wanted.
+// hints tells followers that something was published for their run, on any member. It holds one
+// NATS subscription a run, however many follow it: a subscription brings the whole payload each
+// time, of which only the fact is wanted.
 type hints struct {
 	nc *nats.Conn
 

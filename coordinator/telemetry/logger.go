@@ -9,9 +9,9 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// serverLog passes the server's log on, one level down: its notices are of no interest to an operator
-// of runs, and it reports every failed dial of a member that is down as an error. Fatal does not end
-// the process; the first one is kept for Start.
+// serverLog passes the server's log on, one level down: its notices are of no interest to an
+// operator of runs, and it reports every failed dial of a member that is down as an error. Fatal
+// does not end the process; the first one is kept for Start.
 type serverLog struct {
 	log    zerolog.Logger
 	secret string // never written (I12)

@@ -32,9 +32,9 @@ func runChild(config string) int {
 	return 0
 }
 
-// The stream's leader is killed with SIGKILL: unlike one that closes, it hands nothing over, and NATS
-// waits 4 to 9 s (not to be configured) before it elects another. Readers go on meanwhile; a publisher
-// must wait, and nothing acknowledged is lost.
+// The stream's leader is killed with SIGKILL: unlike one that closes, it hands nothing over, and
+// NATS waits 4 to 9 s (not to be configured) before it elects another. Readers go on meanwhile; a
+// publisher must wait, and nothing acknowledged is lost.
 func TestI11LeaderProcessKilled(t *testing.T) {
 	c := newCluster(t, 3)
 	cfg := c.config(2)

@@ -35,10 +35,11 @@ func checkRun(run string) error {
 	return nil
 }
 
-// Publish stores item under run and returns once a majority of the replicas has it (in memory: see the
-// package comment). id names the item: a second one with the same id within DedupWindow is dropped,
-// which also lets Publish itself ask again, until ctx ends, when a leader died with the question.
-// Without a deadline in ctx it gives up after 5 s. Errors: ErrUnavailable, ErrInvalid, ErrClosed.
+// Publish stores item under run and returns once a majority of the replicas has it (in memory: see
+// the package comment). id names the item: a second one with the same id within DedupWindow is
+// dropped, which also lets Publish itself ask again, until ctx ends, when a leader died with the
+// question. Without a deadline in ctx it gives up after 5 s. Errors: ErrUnavailable, ErrInvalid,
+// ErrClosed.
 func (b *Bus) Publish(ctx context.Context, run, id string, item *pb.WatchItem) error {
 	if err := checkRun(run); err != nil {
 		return fmt.Errorf("publish item: %w", err)

@@ -25,8 +25,8 @@ const (
 )
 
 // Read calls fn with every retained item of run, in order, up to the newest one at the time of the
-// call. An error of fn ends it and is returned. While the stream is unavailable it keeps trying until
-// ctx ends (ErrUnavailable). A run nobody has published for has an empty history.
+// call. An error of fn ends it and is returned. While the stream is unavailable it keeps trying
+// until ctx ends (ErrUnavailable). A run nobody has published for has an empty history.
 func (b *Bus) Read(ctx context.Context, run string, fn func(*pb.WatchItem) error) error {
 	if err := checkRun(run); err != nil {
 		return fmt.Errorf("read items: %w", err)
@@ -198,8 +198,8 @@ func (r *reader) wait(ctx context.Context, cause error) error {
 	return fmt.Errorf("%w: %w: last answer: %w", ErrUnavailable, end, cause)
 }
 
-// checkStream looks whether the stream is still the one that next counts in, and begins anew when it
-// is not. The stream's leader must answer; while there is none, reading goes on.
+// checkStream looks whether the stream is still the one that next counts in, and begins anew when
+// it is not. The stream's leader must answer; while there is none, reading goes on.
 func (r *reader) checkStream(ctx context.Context) {
 	r.checked = true
 	ctx, cancel := context.WithTimeout(ctx, firstTry)

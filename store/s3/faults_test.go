@@ -69,7 +69,7 @@ func object(data, etag string, cut int) http.HandlerFunc {
 
 func TestTransientAnswersAreRetried(t *testing.T) {
 	for _, answer := range []http.HandlerFunc{
-		status(500, "InternalError"), status(503, "SlowDown"), status(429, ""),
+		status(500, "InternalError"), status(503, "SlowDown"), status(429, ""), status(502, ""),
 		status(409, "ConditionalRequestConflict"), status(400, "RequestTimeout"),
 		func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	} {

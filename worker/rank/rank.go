@@ -85,8 +85,12 @@ func (r *rank) run(ctx context.Context) error {
 		return err
 	}
 	defer backend.Close()
-	return train.Run(ctx, train.Config{Assignment: r.assignment, Group: group, Backend: backend,
+	err = train.Run(ctx, train.Config{Assignment: r.assignment, Group: group, Backend: backend,
 		Opener: opener, Sink: r, Control: r.link, Log: log})
+	if err != nil {
+		return err
+	}
+	return group.Close()
 }
 
 // rendezvous listens, tells the coordinator where, learns the peers' addresses and connects.

@@ -149,7 +149,9 @@ func (r *reducer) land(ctx context.Context, match func(*flight) bool) error {
 		r.waited += time.Since(began)
 		for k, w := range f.round {
 			if w != nil {
-				r.sums[f.unit].Put(w.leaf, w.index, w.count, f.recv[k])
+				if err := r.sums[f.unit].Put(w.leaf, w.index, w.count, f.recv[k]); err != nil {
+					return fmt.Errorf("add gradient of %s: %w", r.units[f.unit].Name, err)
+				}
 				r.spare = append(r.spare, f.recv[k])
 			}
 		}

@@ -13,7 +13,9 @@ struct attention {
 	const float *q, *k, *v, *dy, *y_in;
 	float *y, *lse, *dq, *dk, *dv;
 	const int32_t *first;
-	long t, h, kv, d, padded; // padded: T in whole tiles
+	// padded is T in whole tiles and one vector more: rows of a power of two would all fall on the
+	// same few lines of the first-level cache.
+	long t, h, kv, d, padded;
 	float scale;
 };
 
@@ -71,7 +73,7 @@ static struct attention attention_of(const struct op *o)
 {
 	long t = o->n[1];
 	return (struct attention){ .t = t, .h = o->n[2], .kv = o->n[3], .d = o->n[4],
-				   .padded = parts(t, TILE) * TILE, .scale = o->x[0] };
+				   .padded = parts(t, TILE) * TILE + VW, .scale = o->x[0] };
 }
 
 static int attention(struct engine *e, const struct op *o)

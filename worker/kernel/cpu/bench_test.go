@@ -24,11 +24,8 @@ func BenchmarkMatmul(b *testing.B) {
 						s[0], s[1], s[2], layout)
 					b.Run(name, func(b *testing.B) {
 						be := open(b, isa, threads)
-						m, n, k := s[0], s[1], s[2]
-						c := &call{be: be, rng: rand.New(rand.NewPCG(1, 1))}
-						ops := []kernel.Op{kernel.Matmul(c.in(m*n), c.in(m*k), c.in(k*n), m, n, k,
-							layout[0] == 't', layout[1] == 't', false)}
-						rate := measure(b, be, ops, 2*float64(m)*float64(n)*float64(k))
+						rate := measure(b, be, matmulOps(be, s[0], s[1], s[2], layout),
+							2*float64(s[0])*float64(s[1])*float64(s[2]))
 						b.ReportMetric(rate/ceiling, "of-ceiling")
 					})
 				}
@@ -37,8 +34,14 @@ func BenchmarkMatmul(b *testing.B) {
 	}
 }
 
-// measure runs ops b.N times and reports GFLOP/s by the clock on the wall, and by the processor time
-// of this process, which a busy host does not spoil; it returns the second.
+func matmulOps(be kernel.Backend, m, n, k int, layout string) []kernel.Op {
+	c := &call{be: be, rng: rand.New(rand.NewPCG(1, 1))}
+	return []kernel.Op{kernel.Matmul(c.in(m*n), c.in(m*k), c.in(k*n), m, n, k,
+		layout[0] == 't', layout[1] == 't', false)}
+}
+
+// measure runs ops b.N times and reports GFLOP/s by the clock on the wall, and by the processor
+// time of this process, which a busy host does not spoil; it returns the second.
 func measure(b *testing.B, be kernel.Backend, ops []kernel.Op, flops float64) float64 {
 	start := cpuTime()
 	for b.Loop() {

@@ -65,6 +65,7 @@ static double fma_probe(long rounds)
 			__asm__ volatile("" : "+m"(seed));
 		}
 	}
+#pragma GCC unroll 12
 	for (int i = 0; i < 12; i++)
 		if (v_sum(s[i]) == -1) // never; the sums have to be needed
 			return 0;

