@@ -240,6 +240,11 @@ func (m *member) leaderAddress() string {
 	return ""
 }
 
+func (m *member) grpcAddress() string {
+	self, _ := m.cfg.self() // checked at start
+	return self.GRPC
+}
+
 func (m *member) notLeader() error {
 	s, err := status.New(codes.FailedPrecondition, m.cfg.ID+" does not lead").
 		WithDetails(&pb.NotLeader{LeaderAddress: m.leaderAddress()})

@@ -3,7 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -27,14 +27,14 @@ type Bus interface {
 
 const (
 	recorderQueue = 4096
-	publishTry    = 3 * time.Second
-	publishPause  = 200 * time.Millisecond
 	// historyWait bounds how long a new leader waits for the telemetry it inherits. Past it the
 	// run goes on without: telemetry is disposable.
-	historyWait = 20 * time.Second
+	historyWait  = 20 * time.Second
+	historyPause = 100 * time.Millisecond
 )
 
-// recorder puts one run's records and events on the bus, each step once and in order (I11).
+// recorder puts one run's records and events in order, each step once (I11): to the watchers of
+// this leader at once, and to the bus through the publisher.
 //
 // A replayed step is compared with its first value and suppressed; a difference breaks promise P2
 // and stops the run. A gap is filled from the newest checkpoint's curve, else asked for again.
@@ -44,16 +44,17 @@ type recorder struct {
 	log   zerolog.Logger
 	in    chan any
 	post  func(any) bool
-	opens func(context.Context, *pb.Run) ([]*pb.StepRecord, error) // newest checkpoint's curve
+	curve func(context.Context, *pb.Run) ([]*pb.StepRecord, error) // of the newest checkpoint
+	out   *publisher
+	hub   hub
 
 	newest *pb.Run // as last told; for its checkpoints
-	last   uint64  // newest step published
+	last   uint64  // newest step accepted
 	recent map[uint64]*pb.StepRecord
-	events map[uint64]map[pb.EventKind]bool // published, by index
-	epoch  uint64                           // index of the newest edit: ids after it are new
+	events map[uint64]map[pb.EventKind]bool // accepted, by index
+	epoch  uint64                           // index of the newest resume: ids after it are new
 
-	mu       sync.Mutex
-	lastSeen uint64
+	lastSeen atomic.Uint64 // last, for other goroutines
 }
 
 type (
@@ -70,6 +71,7 @@ type (
 
 func (r *recorder) work(ctx context.Context) {
 	r.inherit(ctx)
+	go r.out.work(ctx)
 	for {
 		select {
 		case m := <-r.in:
@@ -115,7 +117,7 @@ func (r *recorder) inherit(ctx context.Context) {
 			return
 		}
 		select {
-		case <-time.After(publishPause):
+		case <-time.After(historyPause):
 		case <-ctx.Done():
 		}
 	}
@@ -124,9 +126,7 @@ func (r *recorder) inherit(ctx context.Context) {
 func (r *recorder) seen(s *pb.StepRecord) {
 	r.last = s.GetStep()
 	r.recent[r.last] = s
-	r.mu.Lock()
-	r.lastSeen = r.last
-	r.mu.Unlock()
+	r.lastSeen.Store(r.last)
 }
 
 func (r *recorder) markEvent(e *pb.Event) bool {
@@ -159,11 +159,12 @@ func (r *recorder) event(ctx context.Context, e *pb.Event) {
 		}
 	}
 	id := fmt.Sprintf("%s-e%d-%d", r.run, e.GetIndex(), e.GetKind())
-	r.publish(ctx, id, &pb.WatchItem{Item: &pb.WatchItem_Event{Event: e}})
+	r.emit(id, &pb.WatchItem{Item: &pb.WatchItem_Event{Event: e}})
 }
 
-// take puts records on the bus and acknowledges what is there.
+// take accepts records in order and acknowledges what is on the bus already.
 func (r *recorder) take(ctx context.Context, in recordsIn) {
+	r.out.acknowledgeTo(in.m.GetGeneration(), in.ack)
 	ack := &pb.RecordsAck{Run: r.run, Generation: in.m.GetGeneration()}
 	for _, s := range in.m.GetRecords() {
 		if s.GetStep() > r.last+1 {
@@ -176,56 +177,38 @@ func (r *recorder) take(ctx context.Context, in recordsIn) {
 				return
 			}
 		case s.GetStep() == r.last+1:
-			if !r.record(ctx, s) {
-				return // the leadership is over
-			}
+			r.record(s)
 		default:
 			ack.ResendFrom = r.last + 1
 		}
 	}
-	ack.Step = r.last
-	in.ack(ack)
-}
-
-func (r *recorder) record(ctx context.Context, s *pb.StepRecord) bool {
-	id := fmt.Sprintf("%s-s%d-%d", r.run, s.GetStep(), r.epoch)
-	if !r.publish(ctx, id, &pb.WatchItem{Item: &pb.WatchItem_Step{Step: s}}) {
-		return false
+	if ack.Step = r.out.published(r.last); ack.Step > 0 || ack.ResendFrom > 0 {
+		in.ack(ack)
 	}
-	r.seen(s)
-	return true
 }
 
-// fill publishes the records up to a step from the newest checkpoint's curve, if it holds them.
+func (r *recorder) record(s *pb.StepRecord) {
+	r.seen(s)
+	r.emit(fmt.Sprintf("%s-s%d-%d", r.run, s.GetStep(), r.epoch),
+		&pb.WatchItem{Item: &pb.WatchItem_Step{Step: s}})
+}
+
+// emit shows an item to the watchers here and queues it for the bus.
+func (r *recorder) emit(id string, item *pb.WatchItem) {
+	r.hub.show(item)
+	r.out.add(id, item)
+}
+
+// fill accepts the records up to a step from the newest checkpoint's curve, if it holds them.
 func (r *recorder) fill(ctx context.Context, upTo uint64) {
-	curve, err := r.opens(ctx, r.newest)
+	curve, err := r.curve(ctx, r.newest)
 	if err != nil {
 		r.log.Warn().Err(err).Str("run", r.run).Msg("fill gap in the loss curve")
 		return
 	}
 	for _, s := range curve {
-		if s.GetStep() == r.last+1 && s.GetStep() <= upTo && !r.record(ctx, s) {
-			return
-		}
-	}
-}
-
-// publish tries until the item is stored or the leadership is over.
-func (r *recorder) publish(ctx context.Context, id string, item *pb.WatchItem) bool {
-	for first := true; ; first = false {
-		try, cancel := context.WithTimeout(ctx, publishTry)
-		err := r.bus.Publish(try, r.run, id, item)
-		cancel()
-		if err == nil {
-			return true
-		}
-		if first {
-			r.log.Debug().Err(err).Str("run", r.run).Msg("publish; retrying")
-		}
-		select {
-		case <-time.After(publishPause):
-		case <-ctx.Done():
-			return false
+		if s.GetStep() == r.last+1 && s.GetStep() <= upTo {
+			r.record(s)
 		}
 	}
 }

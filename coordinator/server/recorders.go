@@ -2,19 +2,21 @@ package server
 
 import (
 	"context"
+	"sync"
 
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
-// recorders keeps one recorder a run for the length of a leadership. Only the leader's loop calls
-// it, except lastStep's reads of a recorder's own counter.
+// recorders keeps one recorder a run for the length of a leadership.
 type recorders struct {
 	cfg    Config
 	bus    Bus
 	post   func(any) bool
-	ctx    context.Context
+	ctx    context.Context // of the leadership
 	cancel context.CancelFunc
-	byRun  map[string]*recorder
+
+	mu    sync.Mutex
+	byRun map[string]*recorder
 }
 
 func newRecorders(cfg Config, bus Bus, post func(any) bool) *recorders {
@@ -26,10 +28,13 @@ func newRecorders(cfg Config, bus Bus, post func(any) bool) *recorders {
 func (r *recorders) close() { r.cancel() }
 
 func (r *recorders) of(run *pb.Run) *recorder {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	x := r.byRun[run.GetId()]
 	if x == nil {
 		x = &recorder{run: run.GetId(), bus: r.bus, log: r.cfg.Log, post: r.post, newest: run,
-			in: make(chan any, recorderQueue), opens: newestCurve}
+			in: make(chan any, recorderQueue), curve: newestCurve,
+			out: newPublisher(run.GetId(), r.bus, r.cfg.Log)}
 		r.byRun[run.GetId()] = x
 		go x.work(r.ctx)
 	}
@@ -54,17 +59,16 @@ func (r *recorders) give(x *recorder, m any) {
 	select {
 	case x.in <- m:
 	default:
-		x.log.Warn().Str("run", x.run).Msg("telemetry does not keep up; item dropped")
+		x.log.Warn().Str("run", x.run).Msg("recorder does not keep up; item dropped")
 	}
 }
 
-// lastStep is the newest step published of a run, 0 when unknown.
+// lastStep is the newest step accepted of a run, 0 when unknown.
 func (r *recorders) lastStep(run string) uint64 {
-	x := r.byRun[run]
-	if x == nil {
-		return 0
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if x := r.byRun[run]; x != nil {
+		return x.lastSeen.Load()
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.lastSeen
+	return 0
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -15,62 +16,161 @@ import (
 // errOver ends a watch: the run is over and everything was sent.
 var errOver = errors.New("run is over")
 
+// errQuiet ends a watch of a finished run when the bus has nothing more to say.
+var errQuiet = errors.New("telemetry is quiet")
+
 const (
 	applyPoll = 20 * time.Millisecond
 	// quietAfter is how long a watch of a finished run waits for items that telemetry may have
 	// lost before it falls back to the checkpoint's curve.
 	quietAfter = 10 * time.Second
+	// leaderlessAfter is how long a watch waits for somebody to lead before the bus alone serves it.
+	leaderlessAfter = 5 * time.Second
 )
 
-// watcher sends one run's items to one client: each step once, in order, without gaps (I11).
+// watcher sends one run's items to one client: each step once, in order, without gaps (I11). It
+// takes them from the bus and, for speed, from this leader's hub; whichever has the next step first.
 type watcher struct {
 	m      *member
 	run    string
 	stream pb.RunService_WatchServer
+
+	mu     sync.Mutex                       // bus and hub deliver from two goroutines
 	last   uint64                           // newest step sent
+	early  map[uint64]*pb.StepRecord        // from the hub, waiting for the steps before them
 	events map[uint64]map[pb.EventKind]bool // sent
 	floor  uint64                           // events up to this index were seen by the client
 }
 
-// Watch is served by any member. The stream's flow control is the only buffer (<= 8 MiB with the
-// bus's own), so a slow client slows nobody.
+// Watch is served by the leader, or by any member while nobody leads. The stream's flow control is
+// the only buffer (<= 8 MiB with the bus's and the hub's), so a slow client slows nobody.
 func (s runService) Watch(q *pb.WatchRequest, stream pb.RunService_WatchServer) error {
+	l, err := s.m.leadingSoon(stream.Context())
+	if err != nil {
+		return err
+	}
 	run, err := s.m.find(q.GetRun())
 	if err != nil {
 		return err
 	}
 	w := &watcher{m: s.m, run: run.GetId(), stream: stream, last: q.GetAfterStep(),
-		floor: q.GetAfterEvent(), events: map[uint64]map[pb.EventKind]bool{}}
-	ctx, cancel := context.WithCancel(stream.Context())
-	defer cancel()
+		floor: q.GetAfterEvent(), events: map[uint64]map[pb.EventKind]bool{},
+		early: map[uint64]*pb.StepRecord{}}
+	ctx, cancel := context.WithCancelCause(stream.Context())
+	defer cancel(nil)
 	heard := make(chan struct{}, 1)
-	quiet := make(chan struct{})
-	go func() {
-		defer close(quiet)
-		w.awaitQuiet(ctx, heard, cancel)
-	}()
+	var helpers sync.WaitGroup
+	helpers.Go(func() { w.awaitQuiet(ctx, heard, cancel) })
+	if l != nil {
+		helpers.Go(func() { cancel(w.fromHub(ctx, l, run)) })
+	}
 	err = s.m.bus.Follow(ctx, w.run, func(item *pb.WatchItem) error {
 		select {
 		case heard <- struct{}{}:
 		default:
 		}
-		return w.take(ctx, item)
+		return w.fromBus(ctx, item)
 	})
-	cancel()
-	<-quiet
+	if ctx.Err() != nil {
+		err = context.Cause(ctx) // what ended the watch from beside
+	}
+	cancel(nil)
+	helpers.Wait()
 	switch {
 	case errors.Is(err, errOver):
 		return nil
 	case stream.Context().Err() != nil:
 		return status.FromContextError(stream.Context().Err()).Err()
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, errQuiet):
 		return w.fromCheckpoint()
+	case errors.Is(err, errLeadershipLost):
+		return s.m.notLeader()
 	}
 	return status.Error(codes.Unavailable, err.Error())
 }
 
+// leadingSoon answers this member's leadership; the error that points at the leader when another
+// member leads; nil and no error when nobody is known to lead for a while: then the bus alone
+// serves.
+func (m *member) leadingSoon(ctx context.Context) (*lead, error) {
+	deadline := time.NewTimer(leaderlessAfter)
+	defer deadline.Stop()
+	for {
+		l, err := m.leading()
+		if err == nil || m.leaderAddress() != "" && m.leaderAddress() != m.grpcAddress() {
+			return l, err
+		}
+		select {
+		case <-time.After(applyPoll):
+		case <-deadline.C:
+			return nil, nil
+		case <-ctx.Done():
+			return nil, status.FromContextError(ctx.Err()).Err()
+		}
+	}
+}
+
+// fromHub takes live items until the watch or the leadership ends.
+func (w *watcher) fromHub(ctx context.Context, l *lead, run *pb.Run) error {
+	tail, live, end := l.recorders.of(run).hub.subscribe()
+	defer end()
+	for _, item := range tail {
+		if err := w.hurry(ctx, item); err != nil {
+			return err
+		}
+	}
+	for {
+		select {
+		case item := <-live:
+			if err := w.hurry(ctx, item); err != nil {
+				return err
+			}
+		case <-l.ended:
+			return errLeadershipLost
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// hurry takes an item of the hub: a step that is not next waits, or is left to the bus; so is an
+// event that closes the run before all its steps were sent.
+func (w *watcher) hurry(ctx context.Context, item *pb.WatchItem) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if s := item.GetStep(); s != nil {
+		if s.GetStep() > w.last+1 {
+			if len(w.early) < hubBuffer {
+				w.early[s.GetStep()] = s
+			}
+			return nil
+		}
+		return w.step(ctx, s)
+	}
+	e := item.GetEvent()
+	if over(e) && w.last < e.GetStep() {
+		return nil
+	}
+	return w.event(ctx, e)
+}
+
+func (w *watcher) fromBus(ctx context.Context, item *pb.WatchItem) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if s := item.GetStep(); s != nil {
+		if s.GetStep() > w.last+1 {
+			w.fill(ctx, s.GetStep()-1)
+		}
+		return w.step(ctx, s)
+	}
+	if e := item.GetEvent(); e != nil {
+		return w.event(ctx, e)
+	}
+	return nil
+}
+
 // awaitQuiet ends the follow when the run is over and telemetry has nothing more to say.
-func (w *watcher) awaitQuiet(ctx context.Context, heard <-chan struct{}, stop func()) {
+func (w *watcher) awaitQuiet(ctx context.Context, heard <-chan struct{}, stop func(error)) {
 	timer := time.NewTimer(quietAfter)
 	defer timer.Stop()
 	for {
@@ -79,7 +179,7 @@ func (w *watcher) awaitQuiet(ctx context.Context, heard <-chan struct{}, stop fu
 			timer.Reset(quietAfter)
 		case <-timer.C:
 			if run, ok := w.m.machine.Run(w.run); ok && state.Over(run) {
-				stop()
+				stop(errQuiet)
 				return
 			}
 			timer.Reset(quietAfter)
@@ -89,25 +189,17 @@ func (w *watcher) awaitQuiet(ctx context.Context, heard <-chan struct{}, stop fu
 	}
 }
 
-func (w *watcher) take(ctx context.Context, item *pb.WatchItem) error {
-	if s := item.GetStep(); s != nil {
-		return w.step(ctx, s)
-	}
-	if e := item.GetEvent(); e != nil {
-		return w.event(ctx, e)
+// step sends a step unless it was sent before, and then those that waited for it.
+func (w *watcher) step(_ context.Context, s *pb.StepRecord) error {
+	for s != nil && s.GetStep() > w.last {
+		w.last = s.GetStep()
+		delete(w.early, w.last)
+		if err := w.stream.Send(&pb.WatchItem{Item: &pb.WatchItem_Step{Step: s}}); err != nil {
+			return err
+		}
+		s = w.early[w.last+1]
 	}
 	return nil
-}
-
-func (w *watcher) step(ctx context.Context, s *pb.StepRecord) error {
-	if s.GetStep() > w.last+1 {
-		w.fill(ctx, s.GetStep()-1)
-	}
-	if s.GetStep() <= w.last {
-		return nil
-	}
-	w.last = s.GetStep()
-	return w.stream.Send(&pb.WatchItem{Item: &pb.WatchItem_Step{Step: s}})
 }
 
 // fill sends steps that telemetry no longer has, from the newest checkpoint's curve.
@@ -142,17 +234,26 @@ func (w *watcher) event(ctx context.Context, e *pb.Event) error {
 	w.events[e.GetIndex()][e.GetKind()] = true
 	if e.GetKind() == pb.EventKind_RUN_RESUMED {
 		w.last = min(w.last, e.GetStep()) // what follows supersedes it
+		clear(w.early)
 	}
 	if e.GetIndex() > w.floor {
 		if err := w.stream.Send(&pb.WatchItem{Item: &pb.WatchItem_Event{Event: e}}); err != nil {
 			return err
 		}
 	}
-	switch e.GetKind() {
-	case pb.EventKind_RUN_SUCCEEDED, pb.EventKind_RUN_STOPPED, pb.EventKind_RUN_FAILED:
+	if over(e) {
 		return w.maybeOver(ctx, e)
 	}
 	return nil
+}
+
+// over tells the events that may end a run.
+func over(e *pb.Event) bool {
+	switch e.GetKind() {
+	case pb.EventKind_RUN_SUCCEEDED, pb.EventKind_RUN_STOPPED, pb.EventKind_RUN_FAILED:
+		return true
+	}
+	return false
 }
 
 // maybeOver ends the watch unless the run was resumed after this event. This member may not have
@@ -174,6 +275,8 @@ func (w *watcher) maybeOver(ctx context.Context, e *pb.Event) error {
 
 // fromCheckpoint ends the watch of a finished run whose telemetry is gone.
 func (w *watcher) fromCheckpoint() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	run, ok := w.m.machine.Run(w.run)
 	if !ok {
 		return nil
