@@ -7,7 +7,7 @@
 // all of them at once; after the first error a Group is dead for good. A new generation makes a
 // new Group.
 //
-// Backends only move bytes. The arithmetic of the reproducible reduction (design: logical shards
-// as the leaves of one fixed binary tree) is in collective/tree, pure, and the adds are done by
-// whoever owns the result.
+// Backends only move bytes. The arithmetic of the reproducible reduction (logical shards as the
+// leaves of one fixed binary tree) is in collective/tree, pure, and the adds are done by whoever
+// owns the result.
 package collective

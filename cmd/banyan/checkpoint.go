@@ -56,11 +56,12 @@ func checkpointsCommand() *cobra.Command {
 }
 
 func checkpointCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "checkpoint", Short: "Work on one checkpoint: RUN, RUN@STEP or a manifest's URI"}
+	cmd := &cobra.Command{Use: "checkpoint",
+		Short: "Work on one checkpoint: RUN, RUN@STEP or a manifest's URI"}
 	cmd.AddCommand(
 		onCheckpoint("verify CHECKPOINT", "Read every byte back and compare its digests", 1, verify),
-		onCheckpoint("digest CHECKPOINT", "Digest of the logical tensors, whatever the world that wrote them",
-			1, digest),
+		onCheckpoint("digest CHECKPOINT",
+			"Digest of the logical tensors, whatever the world that wrote them", 1, digest),
 		onCheckpoint("export CHECKPOINT DEST", "Write a Hugging Face folder (a directory or s3://...)",
 			2, exportTo),
 	)
@@ -124,7 +125,8 @@ func locate(cmd *cobra.Command, name string, o storeFlags) (string, string, []*p
 	return found.GetUri(), found.GetDigest(), stores, err
 }
 
-func verify(ctx context.Context, cmd *cobra.Command, r *checkpoint.Reader, _ store.Opener, _ []string,
+func verify(ctx context.Context, cmd *cobra.Command, r *checkpoint.Reader, _ store.Opener,
+	_ []string,
 ) error {
 	if err := r.Verify(ctx); err != nil {
 		return err
@@ -135,7 +137,8 @@ func verify(ctx context.Context, cmd *cobra.Command, r *checkpoint.Reader, _ sto
 	return err
 }
 
-func digest(ctx context.Context, cmd *cobra.Command, r *checkpoint.Reader, _ store.Opener, _ []string,
+func digest(ctx context.Context, cmd *cobra.Command, r *checkpoint.Reader, _ store.Opener,
+	_ []string,
 ) error {
 	sum, err := checkpoint.LogicalDigest(ctx, r)
 	if err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -78,17 +77,19 @@ func logger() zerolog.Logger {
 
 var errParentGone = errors.New("parent process is gone")
 
-// dieWithParent ends ctx when the process that started this one is gone: `up` holds the other end
-// of our standard input.
-func dieWithParent(ctx context.Context) (context.Context, context.CancelCauseFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	if os.Getenv(local.ParentPipe) != "" {
-		go func() {
-			_, _ = io.Copy(io.Discard, bufio.NewReader(os.Stdin))
-			cancel(errParentGone)
-		}()
+// dieWithParent ends a command when the process that started it is gone: `up` (or a script that
+// sets local.ParentPipe) holds the other end of our standard input. A rank inherits the variable,
+// but its line to its worker is another one.
+func dieWithParent(cmd *cobra.Command, _ []string) {
+	if os.Getenv(local.ParentPipe) == "" || cmd.Name() == rankName {
+		return
 	}
-	return ctx, cancel
+	ctx, cancel := context.WithCancelCause(cmd.Context())
+	cmd.SetContext(ctx)
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		cancel(errParentGone)
+	}()
 }
 
 func isTerminal(f *os.File) bool {

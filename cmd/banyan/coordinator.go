@@ -12,6 +12,7 @@ import (
 
 func coordinatorCommand() *cobra.Command {
 	var file, id, dir string
+	var insecure bool
 	cmd := &cobra.Command{
 		Use:   "coordinator",
 		Short: "Run one coordinator",
@@ -24,12 +25,13 @@ func coordinatorCommand() *cobra.Command {
 			cfg := server.Config{ID: id, Dir: dir, Secret: cluster.Secret,
 				Log: logger().With().Str("member", id).Logger()}
 			for _, m := range cluster.Members {
+				if err := refusePlaintext(insecure, m.GRPC, m.Raft, m.NATS); err != nil {
+					return err
+				}
 				cfg.Members = append(cfg.Members,
 					server.Address{ID: m.ID, GRPC: m.GRPC, Raft: m.Raft, NATS: m.NATS})
 			}
-			ctx, cancel := dieWithParent(cmd.Context())
-			defer cancel(nil)
-			if err := server.Run(ctx, cfg); !errors.Is(err, errParentGone) &&
+			if err := server.Run(cmd.Context(), cfg); !errors.Is(err, errParentGone) &&
 				!errors.Is(err, context.Canceled) {
 				return err
 			}
@@ -39,6 +41,7 @@ func coordinatorCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&file, "cluster", "cluster.json", "file that lists all coordinators")
 	f.StringVar(&id, "id", "c1", "which of them this is")
+	f.BoolVar(&insecure, "insecure", false, "allow other addresses than loopback, in plaintext")
 	f.StringVar(&dir, "dir", ".banyan/c1", "folder for the Raft log and telemetry")
 	return cmd
 }

@@ -1,4 +1,3 @@
-// Command banyan is the one binary of Banyan: client, coordinator, worker and rank.
 package main
 
 import (
@@ -45,10 +44,14 @@ func root() *cobra.Command {
 		Version:       Version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+
+		PersistentPreRun: dieWithParent,
 	}
 	cmd.PersistentFlags().String("addr", "",
 		"coordinator addresses, comma-separated (default $BANYAN_ADDR, else 127.0.0.1:7070)")
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	})
 	cmd.AddCommand(upCommand(), coordinatorCommand(), workerCommand(), rankCommand(),
 		planCommand(), launchCommand(), runsCommand(), watchCommand(), stopCommand(), resumeCommand(),
 		workersCommand(), statusCommand(), checkpointsCommand(), checkpointCommand(), modelCommand(),

@@ -71,7 +71,8 @@ func modelInitCommand() *cobra.Command {
 	}
 	o.register(cmd)
 	cmd.Flags().StringVar(&config, "config", "config.json", "Hugging Face config.json")
-	cmd.Flags().StringVar(&tokenizer, "tokenizer", "", "folder whose tokenizer files go with the model")
+	cmd.Flags().StringVar(&tokenizer, "tokenizer", "",
+		"folder whose tokenizer files go with the model")
 	cmd.Flags().Uint64Var(&seed, "seed", 0, "seed of the initialisation")
 	return cmd
 }

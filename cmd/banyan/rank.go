@@ -9,13 +9,15 @@ import (
 	"github.com/banyan-train/banyan/worker/rank"
 )
 
+const rankName = "rank"
+
 // exitOrphaned is the exit code of a rank whose worker daemon is gone.
 const exitOrphaned = 3
 
 func rankCommand() *cobra.Command {
 	var cfg rank.Config
 	cmd := &cobra.Command{
-		Use:    "rank",
+		Use:    rankName,
 		Short:  "One rank process; started by a worker",
 		Hidden: true,
 		Args:   args(0, ""),

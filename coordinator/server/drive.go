@@ -25,9 +25,13 @@ func (l *lead) drive(ctx context.Context) {
 // tend looks after a live generation: has a rank ended, is a worker lost, is all running or done?
 func (l *lead) tend(ctx context.Context, run *pb.Run) {
 	phases := map[pb.RankPhase]int{}
+	moved := time.Time{}
 	for _, p := range run.GetRanks() {
 		r := l.report(run, p)
 		phases[r.GetPhase()]++
+		if r.movedAt.After(moved) {
+			moved = r.movedAt
+		}
 		if r.GetPhase() == pb.RankPhase_DEAD {
 			l.rankDied(ctx, run, p, r)
 			return
@@ -42,6 +46,9 @@ func (l *lead) tend(ctx context.Context, run *pb.Run) {
 	switch {
 	case phases[pb.RankPhase_DONE] == world:
 		l.finish(ctx, run)
+	case !moved.IsZero() && time.Since(moved) > l.cfg.StallLimit:
+		l.endGeneration(ctx, run.GetId(), run.GetGeneration(), fmt.Sprintf(
+			"no rank made a step for %v", l.cfg.StallLimit), false)
 	case phases[pb.RankPhase_STEPPING]+phases[pb.RankPhase_DONE] == world &&
 		run.GetState() == pb.RunState_ASSIGNED:
 		l.command(ctx, "mark running", &pb.Command{Command: &pb.Command_Running{
@@ -49,12 +56,16 @@ func (l *lead) tend(ctx context.Context, run *pb.Run) {
 	}
 }
 
-func (l *lead) report(run *pb.Run, p *pb.RankPlace) *pb.RankReport {
+// unheard stands for a rank that has said nothing to this leader.
+var unheard = &rankReport{}
+
+// report is the newest word of a rank of the run's newest generation.
+func (l *lead) report(run *pb.Run, p *pb.RankPlace) *rankReport {
 	r := l.reports[rankKey{run.GetId(), run.GetGeneration(), p.GetRank()}]
 	if r == nil || r.worker != p.GetWorker() {
-		return nil
+		return unheard
 	}
-	return r.RankReport
+	return r
 }
 
 // workerGone reports whether a worker's lease is over. A closed session alone is no reason: the
@@ -69,7 +80,7 @@ func (l *lead) workerGone(worker string) (bool, string) {
 }
 
 // rankDied ends the generation, and the run when no other generation can do better.
-func (l *lead) rankDied(ctx context.Context, run *pb.Run, p *pb.RankPlace, r *pb.RankReport) {
+func (l *lead) rankDied(ctx context.Context, run *pb.Run, p *pb.RankPlace, r *rankReport) {
 	reason := fmt.Sprintf("rank %d on %s: %s", p.GetRank(), p.GetWorker(), r.GetReason())
 	if r.GetFailure() == pb.FailureClass_CORRUPT_CHECKPOINT && run.GetResumeStep() > 0 {
 		for _, ref := range run.GetCheckpoints() {

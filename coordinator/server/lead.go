@@ -85,6 +85,7 @@ type lead struct {
 type rankReport struct {
 	worker string
 	*pb.RankReport
+	movedAt time.Time // when phase or step changed last
 }
 
 func newLead(cfg Config, p Proposer, m *state.Machine, bus Bus, ended <-chan struct{}) *lead {
@@ -162,8 +163,11 @@ func (l *lead) handle(ctx context.Context, m any) bool {
 			l.log.Info().Str("worker", m.s.worker).Msg("session closed")
 		}
 	case said:
+		if l.sessions[m.s.worker] != m.s {
+			return false // an older session's last words
+		}
 		l.leases[m.s.worker] = time.Now()
-		return l.listen(m.s, m.m)
+		return l.listen(ctx, m.s, m.m)
 	case proposal:
 		result, err := l.propose(ctx, m.cmd)
 		m.reply <- proposed{result, err}
@@ -199,13 +203,16 @@ func (l *lead) open(ctx context.Context, s *session) {
 }
 
 // listen takes in what a worker said.
-func (l *lead) listen(s *session, m *pb.WorkerMessage) bool {
+func (l *lead) listen(ctx context.Context, s *session, m *pb.WorkerMessage) bool {
 	switch m := m.GetMessage().(type) {
 	case *pb.WorkerMessage_Rank:
-		k := rankKey{m.Rank.GetRun(), m.Rank.GetGeneration(), m.Rank.GetRank()}
-		old := l.reports[k]
-		l.reports[k] = &rankReport{s.worker, m.Rank}
-		return old == nil || old.GetPhase() != m.Rank.GetPhase()
+		return l.heard(s, m.Rank)
+	case *pb.WorkerMessage_Inventory:
+		for _, r := range m.Inventory.GetRanks() {
+			l.heard(s, r)
+		}
+		l.missing(ctx, s)
+		return true
 	case *pb.WorkerMessage_Shard:
 		return l.collect(m.Shard)
 	case *pb.WorkerMessage_Records:
@@ -214,6 +221,35 @@ func (l *lead) listen(s *session, m *pb.WorkerMessage) bool {
 		}
 	}
 	return false
+}
+
+// heard keeps a rank's newest word and reports whether its phase is news.
+func (l *lead) heard(s *session, r *pb.RankReport) bool {
+	k := rankKey{r.GetRun(), r.GetGeneration(), r.GetRank()}
+	old := l.reports[k]
+	now := &rankReport{worker: s.worker, RankReport: r, movedAt: time.Now()}
+	if old != nil && old.GetPhase() == r.GetPhase() && old.GetStep() == r.GetStep() {
+		now.movedAt = old.movedAt
+	}
+	l.reports[k] = now
+	return old == nil || old.GetPhase() != r.GetPhase()
+}
+
+// missing ends running generations whose rank on this worker is not in its inventory: the daemon
+// was restarted. (In a generation that is just assigned, the rank may not have been asked for yet.)
+func (l *lead) missing(ctx context.Context, s *session) {
+	for _, run := range l.machine.Runs() {
+		if run.GetState() != pb.RunState_RUNNING {
+			continue
+		}
+		for _, p := range run.GetRanks() {
+			if p.GetWorker() == s.worker && l.report(run, p) == unheard {
+				l.endGeneration(ctx, run.GetId(), run.GetGeneration(),
+					fmt.Sprintf("worker %s came back without rank %d", s.worker, p.GetRank()), false)
+				break
+			}
+		}
+	}
 }
 
 // propose commits one command and publishes its events. Only the loop calls it.

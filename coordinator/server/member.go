@@ -39,8 +39,11 @@ type Config struct {
 	Members  []Address     // all coordinators, this one included
 	Dir      string        // Raft log and telemetry
 	LeaseTTL time.Duration // silence after which a worker is lost; default 3 s
-	Secret   string        // shared by the coordinators for telemetry
-	Log      zerolog.Logger
+	// StallLimit is how long no rank of a generation may move before it is ended; default 5 min.
+	// It is the last resort: a collective that makes no progress ends earlier, by itself.
+	StallLimit time.Duration
+	Secret     string // shared by the coordinators for telemetry
+	Log        zerolog.Logger
 }
 
 const telemetryReplicas = 3
@@ -48,6 +51,9 @@ const telemetryReplicas = 3
 // DefaultLeaseTTL is long against scheduling hiccups of a busy host, and short against a step of
 // a large model.
 const DefaultLeaseTTL = 3 * time.Second
+
+// DefaultStallLimit is above every deadline of a rank: loading, rendezvous, one collective.
+const DefaultStallLimit = 5 * time.Minute
 
 func (c *Config) self() (Address, error) {
 	for _, m := range c.Members {
@@ -73,6 +79,9 @@ type member struct {
 func Run(ctx context.Context, cfg Config) error {
 	if cfg.LeaseTTL <= 0 {
 		cfg.LeaseTTL = DefaultLeaseTTL
+	}
+	if cfg.StallLimit <= 0 {
+		cfg.StallLimit = DefaultStallLimit
 	}
 	self, err := cfg.self()
 	if err != nil {

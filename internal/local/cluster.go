@@ -10,6 +10,8 @@ import (
 	"strconv"
 )
 
+const pidsFile = "pids.json"
+
 // Member is one coordinator's addresses, as in cluster.json.
 type Member struct {
 	ID   string `json:"id"`
@@ -37,9 +39,24 @@ func Read(path string) (*Cluster, error) {
 	switch len(c.Members) {
 	case 1, 3, 5:
 	default:
-		return nil, fmt.Errorf("read cluster file %s: %d members; a group has 1, 3 or 5", path, len(c.Members))
+		return nil, fmt.Errorf("read cluster file %s: %d members; a group has 1, 3 or 5", path,
+			len(c.Members))
 	}
 	return c, nil
+}
+
+// ReadPIDs loads pids.json of a cluster's folder: the process id of every coordinator and worker
+// by name, as Up started them. Up restarts nothing, so an id that has ended stays in it.
+func ReadPIDs(dir string) (map[string]int, error) {
+	b, err := os.ReadFile(filepath.Join(dir, pidsFile))
+	if err != nil {
+		return nil, fmt.Errorf("read process ids: %w", err)
+	}
+	pids := map[string]int{}
+	if err := json.Unmarshal(b, &pids); err != nil {
+		return nil, fmt.Errorf("read process ids: %s: %w", filepath.Join(dir, pidsFile), err)
+	}
+	return pids, nil
 }
 
 // Addresses are the members' gRPC addresses.

@@ -66,7 +66,8 @@ func Up(ctx context.Context, cfg Config) error {
 		return err
 	}
 	for _, m := range cluster.Members {
-		err := start(m.ID, "coordinator", "--cluster", file, "--id", m.ID, "--dir", filepath.Join(cfg.Dir, m.ID))
+		err := start(m.ID, "coordinator", "--cluster", file, "--id", m.ID,
+			"--dir", filepath.Join(cfg.Dir, m.ID))
 		if err != nil {
 			return err
 		}
@@ -83,7 +84,7 @@ func Up(ctx context.Context, cfg Config) error {
 	for _, c := range children {
 		pids[c.name] = c.cmd.Process.Pid
 	}
-	if err := write(filepath.Join(cfg.Dir, "pids.json"), pids); err != nil {
+	if err := write(filepath.Join(cfg.Dir, pidsFile), pids); err != nil {
 		return err
 	}
 	if err := awaitReady(ctx, cluster, cfg, children); err != nil {
@@ -176,7 +177,8 @@ func (c *Config) spawn(name string, args ...string) (*child, error) {
 // awaitReady waits for a leader that sees every worker.
 func awaitReady(ctx context.Context, cluster *Cluster, cfg Config, children []*child) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout,
-		fmt.Errorf("up: not ready after %v; see the logs in %s", readyTimeout, filepath.Join(cfg.Dir, "logs")))
+		fmt.Errorf("up: not ready after %v; see the logs in %s", readyTimeout,
+			filepath.Join(cfg.Dir, "logs")))
 	defer cancel()
 	c, err := client.New(cluster.Addresses())
 	if err != nil {

@@ -143,10 +143,11 @@ func (o *outbox) everything() []*pb.WorkerMessage {
 			out = append(out, &pb.WorkerMessage{Message: &pb.WorkerMessage_Shard{Shard: byStep[step]}})
 		}
 	}
+	have := &pb.Inventory{}
 	for _, r := range o.reports {
-		out = append(out, &pb.WorkerMessage{Message: &pb.WorkerMessage_Rank{Rank: r}})
+		have.Ranks = append(have.Ranks, r)
 	}
-	return out
+	return append(out, &pb.WorkerMessage{Message: &pb.WorkerMessage_Inventory{Inventory: have}})
 }
 
 func recordsMessage(k key, list []*pb.StepRecord) *pb.WorkerMessage {

@@ -1002,6 +1002,7 @@ type WorkerMessage struct {
 	//	*WorkerMessage_Rank
 	//	*WorkerMessage_Shard
 	//	*WorkerMessage_Records
+	//	*WorkerMessage_Inventory
 	Message       isWorkerMessage_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1089,6 +1090,15 @@ func (x *WorkerMessage) GetRecords() *StepRecords {
 	return nil
 }
 
+func (x *WorkerMessage) GetInventory() *Inventory {
+	if x != nil {
+		if x, ok := x.Message.(*WorkerMessage_Inventory); ok {
+			return x.Inventory
+		}
+	}
+	return nil
+}
+
 type isWorkerMessage_Message interface {
 	isWorkerMessage_Message()
 }
@@ -1102,7 +1112,7 @@ type WorkerMessage_Heartbeat struct {
 }
 
 type WorkerMessage_Rank struct {
-	Rank *RankReport `protobuf:"bytes,3,opt,name=rank,proto3,oneof"` // whenever it changes; all of them again after hello
+	Rank *RankReport `protobuf:"bytes,3,opt,name=rank,proto3,oneof"` // whenever it changes
 }
 
 type WorkerMessage_Shard struct {
@@ -1111,6 +1121,10 @@ type WorkerMessage_Shard struct {
 
 type WorkerMessage_Records struct {
 	Records *StepRecords `protobuf:"bytes,5,opt,name=records,proto3,oneof"` // until acknowledged
+}
+
+type WorkerMessage_Inventory struct {
+	Inventory *Inventory `protobuf:"bytes,6,opt,name=inventory,proto3,oneof"` // once, after the hello and all that was not acknowledged
 }
 
 func (*WorkerMessage_Hello) isWorkerMessage_Message() {}
@@ -1122,6 +1136,8 @@ func (*WorkerMessage_Rank) isWorkerMessage_Message() {}
 func (*WorkerMessage_Shard) isWorkerMessage_Message() {}
 
 func (*WorkerMessage_Records) isWorkerMessage_Message() {}
+
+func (*WorkerMessage_Inventory) isWorkerMessage_Message() {}
 
 type CoordinatorMessage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1317,6 +1333,52 @@ func (x *Heartbeat) GetSeq() int64 {
 	return 0
 }
 
+// Inventory is the newest report of every rank the worker has. A rank of a running generation that
+// is not in it died with an earlier daemon of the same worker.
+type Inventory struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ranks         []*RankReport          `protobuf:"bytes,1,rep,name=ranks,proto3" json:"ranks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Inventory) Reset() {
+	*x = Inventory{}
+	mi := &file_banyan_v1_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Inventory) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Inventory) ProtoMessage() {}
+
+func (x *Inventory) ProtoReflect() protoreflect.Message {
+	mi := &file_banyan_v1_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Inventory.ProtoReflect.Descriptor instead.
+func (*Inventory) Descriptor() ([]byte, []int) {
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Inventory) GetRanks() []*RankReport {
+	if x != nil {
+		return x.Ranks
+	}
+	return nil
+}
+
 // Welcome opens a session. The worker's lease is renewed by every message it sends.
 type Welcome struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1328,7 +1390,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_banyan_v1_service_proto_msgTypes[21]
+	mi := &file_banyan_v1_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1340,7 +1402,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[21]
+	mi := &file_banyan_v1_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1353,7 +1415,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{21}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Welcome) GetLeaseTtlMs() int64 {
@@ -1380,7 +1442,7 @@ type Desired struct {
 
 func (x *Desired) Reset() {
 	*x = Desired{}
-	mi := &file_banyan_v1_service_proto_msgTypes[22]
+	mi := &file_banyan_v1_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1392,7 +1454,7 @@ func (x *Desired) String() string {
 func (*Desired) ProtoMessage() {}
 
 func (x *Desired) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[22]
+	mi := &file_banyan_v1_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1405,7 +1467,7 @@ func (x *Desired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Desired.ProtoReflect.Descriptor instead.
 func (*Desired) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{22}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Desired) GetRanks() []*RankAssignment {
@@ -1435,7 +1497,7 @@ type RankAssignment struct {
 
 func (x *RankAssignment) Reset() {
 	*x = RankAssignment{}
-	mi := &file_banyan_v1_service_proto_msgTypes[23]
+	mi := &file_banyan_v1_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1447,7 +1509,7 @@ func (x *RankAssignment) String() string {
 func (*RankAssignment) ProtoMessage() {}
 
 func (x *RankAssignment) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[23]
+	mi := &file_banyan_v1_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1460,7 +1522,7 @@ func (x *RankAssignment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankAssignment.ProtoReflect.Descriptor instead.
 func (*RankAssignment) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{23}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RankAssignment) GetRun() string {
@@ -1556,7 +1618,7 @@ type RankReport struct {
 
 func (x *RankReport) Reset() {
 	*x = RankReport{}
-	mi := &file_banyan_v1_service_proto_msgTypes[24]
+	mi := &file_banyan_v1_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1568,7 +1630,7 @@ func (x *RankReport) String() string {
 func (*RankReport) ProtoMessage() {}
 
 func (x *RankReport) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[24]
+	mi := &file_banyan_v1_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1581,7 +1643,7 @@ func (x *RankReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankReport.ProtoReflect.Descriptor instead.
 func (*RankReport) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{24}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RankReport) GetRun() string {
@@ -1654,7 +1716,7 @@ type ShardReport struct {
 
 func (x *ShardReport) Reset() {
 	*x = ShardReport{}
-	mi := &file_banyan_v1_service_proto_msgTypes[25]
+	mi := &file_banyan_v1_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1666,7 +1728,7 @@ func (x *ShardReport) String() string {
 func (*ShardReport) ProtoMessage() {}
 
 func (x *ShardReport) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[25]
+	mi := &file_banyan_v1_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1679,7 +1741,7 @@ func (x *ShardReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardReport.ProtoReflect.Descriptor instead.
 func (*ShardReport) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{25}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ShardReport) GetRun() string {
@@ -1728,7 +1790,7 @@ type StepRecords struct {
 
 func (x *StepRecords) Reset() {
 	*x = StepRecords{}
-	mi := &file_banyan_v1_service_proto_msgTypes[26]
+	mi := &file_banyan_v1_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1740,7 +1802,7 @@ func (x *StepRecords) String() string {
 func (*StepRecords) ProtoMessage() {}
 
 func (x *StepRecords) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[26]
+	mi := &file_banyan_v1_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1753,7 +1815,7 @@ func (x *StepRecords) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepRecords.ProtoReflect.Descriptor instead.
 func (*StepRecords) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{26}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *StepRecords) GetRun() string {
@@ -1790,7 +1852,7 @@ type RecordsAck struct {
 
 func (x *RecordsAck) Reset() {
 	*x = RecordsAck{}
-	mi := &file_banyan_v1_service_proto_msgTypes[27]
+	mi := &file_banyan_v1_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1802,7 +1864,7 @@ func (x *RecordsAck) String() string {
 func (*RecordsAck) ProtoMessage() {}
 
 func (x *RecordsAck) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[27]
+	mi := &file_banyan_v1_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1815,7 +1877,7 @@ func (x *RecordsAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordsAck.ProtoReflect.Descriptor instead.
 func (*RecordsAck) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{27}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RecordsAck) GetRun() string {
@@ -1858,7 +1920,7 @@ type ToRank struct {
 
 func (x *ToRank) Reset() {
 	*x = ToRank{}
-	mi := &file_banyan_v1_service_proto_msgTypes[28]
+	mi := &file_banyan_v1_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1870,7 +1932,7 @@ func (x *ToRank) String() string {
 func (*ToRank) ProtoMessage() {}
 
 func (x *ToRank) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[28]
+	mi := &file_banyan_v1_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1883,7 +1945,7 @@ func (x *ToRank) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ToRank.ProtoReflect.Descriptor instead.
 func (*ToRank) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{28}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ToRank) GetMessage() isToRank_Message {
@@ -1926,7 +1988,7 @@ type FromRank struct {
 
 func (x *FromRank) Reset() {
 	*x = FromRank{}
-	mi := &file_banyan_v1_service_proto_msgTypes[29]
+	mi := &file_banyan_v1_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1938,7 +2000,7 @@ func (x *FromRank) String() string {
 func (*FromRank) ProtoMessage() {}
 
 func (x *FromRank) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[29]
+	mi := &file_banyan_v1_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1951,7 +2013,7 @@ func (x *FromRank) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromRank.ProtoReflect.Descriptor instead.
 func (*FromRank) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{29}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *FromRank) GetMessage() isFromRank_Message {
@@ -2067,13 +2129,14 @@ const file_banyan_v1_service_proto_rawDesc = "" +
 	"\x04live\x18\x02 \x01(\bR\x04live\x12\x18\n" +
 	"\aaddress\x18\x03 \x01(\tR\aaddress\x12\x18\n" +
 	"\aserving\x18\x04 \x03(\tR\aserving\x12,\n" +
-	"\x12since_heartbeat_ms\x18\x05 \x01(\x03R\x10sinceHeartbeatMs\"\x91\x02\n" +
+	"\x12since_heartbeat_ms\x18\x05 \x01(\x03R\x10sinceHeartbeatMs\"\xc7\x02\n" +
 	"\rWorkerMessage\x12.\n" +
 	"\x05hello\x18\x01 \x01(\v2\x16.banyan.v1.WorkerHelloH\x00R\x05hello\x124\n" +
 	"\theartbeat\x18\x02 \x01(\v2\x14.banyan.v1.HeartbeatH\x00R\theartbeat\x12+\n" +
 	"\x04rank\x18\x03 \x01(\v2\x15.banyan.v1.RankReportH\x00R\x04rank\x12.\n" +
 	"\x05shard\x18\x04 \x01(\v2\x16.banyan.v1.ShardReportH\x00R\x05shard\x122\n" +
-	"\arecords\x18\x05 \x01(\v2\x16.banyan.v1.StepRecordsH\x00R\arecordsB\t\n" +
+	"\arecords\x18\x05 \x01(\v2\x16.banyan.v1.StepRecordsH\x00R\arecords\x124\n" +
+	"\tinventory\x18\x06 \x01(\v2\x14.banyan.v1.InventoryH\x00R\tinventoryB\t\n" +
 	"\amessage\"\xb9\x01\n" +
 	"\x12CoordinatorMessage\x12.\n" +
 	"\awelcome\x18\x01 \x01(\v2\x12.banyan.v1.WelcomeH\x00R\awelcome\x12.\n" +
@@ -2085,7 +2148,9 @@ const file_banyan_v1_service_proto_rawDesc = "" +
 	"\x04info\x18\x01 \x01(\v2\x15.banyan.v1.WorkerInfoR\x04info\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\"\x1d\n" +
 	"\tHeartbeat\x12\x10\n" +
-	"\x03seq\x18\x01 \x01(\x03R\x03seq\"C\n" +
+	"\x03seq\x18\x01 \x01(\x03R\x03seq\"8\n" +
+	"\tInventory\x12+\n" +
+	"\x05ranks\x18\x01 \x03(\v2\x15.banyan.v1.RankReportR\x05ranks\"C\n" +
 	"\aWelcome\x12 \n" +
 	"\flease_ttl_ms\x18\x01 \x01(\x03R\n" +
 	"leaseTtlMs\x12\x16\n" +
@@ -2191,7 +2256,7 @@ func file_banyan_v1_service_proto_rawDescGZIP() []byte {
 }
 
 var file_banyan_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_banyan_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_banyan_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_banyan_v1_service_proto_goTypes = []any{
 	(RankPhase)(0),              // 0: banyan.v1.RankPhase
 	(FailureClass)(0),           // 1: banyan.v1.FailureClass
@@ -2216,71 +2281,74 @@ var file_banyan_v1_service_proto_goTypes = []any{
 	(*CoordinatorMessage)(nil),  // 20: banyan.v1.CoordinatorMessage
 	(*WorkerHello)(nil),         // 21: banyan.v1.WorkerHello
 	(*Heartbeat)(nil),           // 22: banyan.v1.Heartbeat
-	(*Welcome)(nil),             // 23: banyan.v1.Welcome
-	(*Desired)(nil),             // 24: banyan.v1.Desired
-	(*RankAssignment)(nil),      // 25: banyan.v1.RankAssignment
-	(*RankReport)(nil),          // 26: banyan.v1.RankReport
-	(*ShardReport)(nil),         // 27: banyan.v1.ShardReport
-	(*StepRecords)(nil),         // 28: banyan.v1.StepRecords
-	(*RecordsAck)(nil),          // 29: banyan.v1.RecordsAck
-	(*ToRank)(nil),              // 30: banyan.v1.ToRank
-	(*FromRank)(nil),            // 31: banyan.v1.FromRank
-	(*RunSpec)(nil),             // 32: banyan.v1.RunSpec
-	(*Run)(nil),                 // 33: banyan.v1.Run
-	(*WorkerInfo)(nil),          // 34: banyan.v1.WorkerInfo
-	(*ResolvedRun)(nil),         // 35: banyan.v1.ResolvedRun
-	(*CheckpointRef)(nil),       // 36: banyan.v1.CheckpointRef
-	(*StepRecord)(nil),          // 37: banyan.v1.StepRecord
-	(*WatchItem)(nil),           // 38: banyan.v1.WatchItem
+	(*Inventory)(nil),           // 23: banyan.v1.Inventory
+	(*Welcome)(nil),             // 24: banyan.v1.Welcome
+	(*Desired)(nil),             // 25: banyan.v1.Desired
+	(*RankAssignment)(nil),      // 26: banyan.v1.RankAssignment
+	(*RankReport)(nil),          // 27: banyan.v1.RankReport
+	(*ShardReport)(nil),         // 28: banyan.v1.ShardReport
+	(*StepRecords)(nil),         // 29: banyan.v1.StepRecords
+	(*RecordsAck)(nil),          // 30: banyan.v1.RecordsAck
+	(*ToRank)(nil),              // 31: banyan.v1.ToRank
+	(*FromRank)(nil),            // 32: banyan.v1.FromRank
+	(*RunSpec)(nil),             // 33: banyan.v1.RunSpec
+	(*Run)(nil),                 // 34: banyan.v1.Run
+	(*WorkerInfo)(nil),          // 35: banyan.v1.WorkerInfo
+	(*ResolvedRun)(nil),         // 36: banyan.v1.ResolvedRun
+	(*CheckpointRef)(nil),       // 37: banyan.v1.CheckpointRef
+	(*StepRecord)(nil),          // 38: banyan.v1.StepRecord
+	(*WatchItem)(nil),           // 39: banyan.v1.WatchItem
 }
 var file_banyan_v1_service_proto_depIdxs = []int32{
-	32, // 0: banyan.v1.LaunchRequest.spec:type_name -> banyan.v1.RunSpec
-	33, // 1: banyan.v1.ListRunsResponse.runs:type_name -> banyan.v1.Run
+	33, // 0: banyan.v1.LaunchRequest.spec:type_name -> banyan.v1.RunSpec
+	34, // 1: banyan.v1.ListRunsResponse.runs:type_name -> banyan.v1.Run
 	15, // 2: banyan.v1.StatusResponse.members:type_name -> banyan.v1.Member
 	18, // 3: banyan.v1.ListWorkersResponse.workers:type_name -> banyan.v1.WorkerStatus
-	34, // 4: banyan.v1.WorkerStatus.info:type_name -> banyan.v1.WorkerInfo
+	35, // 4: banyan.v1.WorkerStatus.info:type_name -> banyan.v1.WorkerInfo
 	21, // 5: banyan.v1.WorkerMessage.hello:type_name -> banyan.v1.WorkerHello
 	22, // 6: banyan.v1.WorkerMessage.heartbeat:type_name -> banyan.v1.Heartbeat
-	26, // 7: banyan.v1.WorkerMessage.rank:type_name -> banyan.v1.RankReport
-	27, // 8: banyan.v1.WorkerMessage.shard:type_name -> banyan.v1.ShardReport
-	28, // 9: banyan.v1.WorkerMessage.records:type_name -> banyan.v1.StepRecords
-	23, // 10: banyan.v1.CoordinatorMessage.welcome:type_name -> banyan.v1.Welcome
-	24, // 11: banyan.v1.CoordinatorMessage.desired:type_name -> banyan.v1.Desired
-	29, // 12: banyan.v1.CoordinatorMessage.records_ack:type_name -> banyan.v1.RecordsAck
-	34, // 13: banyan.v1.WorkerHello.info:type_name -> banyan.v1.WorkerInfo
-	25, // 14: banyan.v1.Desired.ranks:type_name -> banyan.v1.RankAssignment
-	35, // 15: banyan.v1.RankAssignment.resolved:type_name -> banyan.v1.ResolvedRun
-	36, // 16: banyan.v1.RankAssignment.restore:type_name -> banyan.v1.CheckpointRef
-	0,  // 17: banyan.v1.RankReport.phase:type_name -> banyan.v1.RankPhase
-	1,  // 18: banyan.v1.RankReport.failure:type_name -> banyan.v1.FailureClass
-	37, // 19: banyan.v1.StepRecords.records:type_name -> banyan.v1.StepRecord
-	25, // 20: banyan.v1.ToRank.assignment:type_name -> banyan.v1.RankAssignment
-	26, // 21: banyan.v1.FromRank.report:type_name -> banyan.v1.RankReport
-	27, // 22: banyan.v1.FromRank.shard:type_name -> banyan.v1.ShardReport
-	37, // 23: banyan.v1.FromRank.record:type_name -> banyan.v1.StepRecord
-	3,  // 24: banyan.v1.RunService.Launch:input_type -> banyan.v1.LaunchRequest
-	5,  // 25: banyan.v1.RunService.GetRun:input_type -> banyan.v1.GetRunRequest
-	6,  // 26: banyan.v1.RunService.ListRuns:input_type -> banyan.v1.ListRunsRequest
-	8,  // 27: banyan.v1.RunService.Stop:input_type -> banyan.v1.StopRequest
-	10, // 28: banyan.v1.RunService.Resume:input_type -> banyan.v1.ResumeRequest
-	12, // 29: banyan.v1.RunService.Watch:input_type -> banyan.v1.WatchRequest
-	13, // 30: banyan.v1.ClusterService.Status:input_type -> banyan.v1.StatusRequest
-	16, // 31: banyan.v1.ClusterService.ListWorkers:input_type -> banyan.v1.ListWorkersRequest
-	19, // 32: banyan.v1.WorkerService.Session:input_type -> banyan.v1.WorkerMessage
-	4,  // 33: banyan.v1.RunService.Launch:output_type -> banyan.v1.LaunchResponse
-	33, // 34: banyan.v1.RunService.GetRun:output_type -> banyan.v1.Run
-	7,  // 35: banyan.v1.RunService.ListRuns:output_type -> banyan.v1.ListRunsResponse
-	9,  // 36: banyan.v1.RunService.Stop:output_type -> banyan.v1.StopResponse
-	11, // 37: banyan.v1.RunService.Resume:output_type -> banyan.v1.ResumeResponse
-	38, // 38: banyan.v1.RunService.Watch:output_type -> banyan.v1.WatchItem
-	14, // 39: banyan.v1.ClusterService.Status:output_type -> banyan.v1.StatusResponse
-	17, // 40: banyan.v1.ClusterService.ListWorkers:output_type -> banyan.v1.ListWorkersResponse
-	20, // 41: banyan.v1.WorkerService.Session:output_type -> banyan.v1.CoordinatorMessage
-	33, // [33:42] is the sub-list for method output_type
-	24, // [24:33] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	27, // 7: banyan.v1.WorkerMessage.rank:type_name -> banyan.v1.RankReport
+	28, // 8: banyan.v1.WorkerMessage.shard:type_name -> banyan.v1.ShardReport
+	29, // 9: banyan.v1.WorkerMessage.records:type_name -> banyan.v1.StepRecords
+	23, // 10: banyan.v1.WorkerMessage.inventory:type_name -> banyan.v1.Inventory
+	24, // 11: banyan.v1.CoordinatorMessage.welcome:type_name -> banyan.v1.Welcome
+	25, // 12: banyan.v1.CoordinatorMessage.desired:type_name -> banyan.v1.Desired
+	30, // 13: banyan.v1.CoordinatorMessage.records_ack:type_name -> banyan.v1.RecordsAck
+	35, // 14: banyan.v1.WorkerHello.info:type_name -> banyan.v1.WorkerInfo
+	27, // 15: banyan.v1.Inventory.ranks:type_name -> banyan.v1.RankReport
+	26, // 16: banyan.v1.Desired.ranks:type_name -> banyan.v1.RankAssignment
+	36, // 17: banyan.v1.RankAssignment.resolved:type_name -> banyan.v1.ResolvedRun
+	37, // 18: banyan.v1.RankAssignment.restore:type_name -> banyan.v1.CheckpointRef
+	0,  // 19: banyan.v1.RankReport.phase:type_name -> banyan.v1.RankPhase
+	1,  // 20: banyan.v1.RankReport.failure:type_name -> banyan.v1.FailureClass
+	38, // 21: banyan.v1.StepRecords.records:type_name -> banyan.v1.StepRecord
+	26, // 22: banyan.v1.ToRank.assignment:type_name -> banyan.v1.RankAssignment
+	27, // 23: banyan.v1.FromRank.report:type_name -> banyan.v1.RankReport
+	28, // 24: banyan.v1.FromRank.shard:type_name -> banyan.v1.ShardReport
+	38, // 25: banyan.v1.FromRank.record:type_name -> banyan.v1.StepRecord
+	3,  // 26: banyan.v1.RunService.Launch:input_type -> banyan.v1.LaunchRequest
+	5,  // 27: banyan.v1.RunService.GetRun:input_type -> banyan.v1.GetRunRequest
+	6,  // 28: banyan.v1.RunService.ListRuns:input_type -> banyan.v1.ListRunsRequest
+	8,  // 29: banyan.v1.RunService.Stop:input_type -> banyan.v1.StopRequest
+	10, // 30: banyan.v1.RunService.Resume:input_type -> banyan.v1.ResumeRequest
+	12, // 31: banyan.v1.RunService.Watch:input_type -> banyan.v1.WatchRequest
+	13, // 32: banyan.v1.ClusterService.Status:input_type -> banyan.v1.StatusRequest
+	16, // 33: banyan.v1.ClusterService.ListWorkers:input_type -> banyan.v1.ListWorkersRequest
+	19, // 34: banyan.v1.WorkerService.Session:input_type -> banyan.v1.WorkerMessage
+	4,  // 35: banyan.v1.RunService.Launch:output_type -> banyan.v1.LaunchResponse
+	34, // 36: banyan.v1.RunService.GetRun:output_type -> banyan.v1.Run
+	7,  // 37: banyan.v1.RunService.ListRuns:output_type -> banyan.v1.ListRunsResponse
+	9,  // 38: banyan.v1.RunService.Stop:output_type -> banyan.v1.StopResponse
+	11, // 39: banyan.v1.RunService.Resume:output_type -> banyan.v1.ResumeResponse
+	39, // 40: banyan.v1.RunService.Watch:output_type -> banyan.v1.WatchItem
+	14, // 41: banyan.v1.ClusterService.Status:output_type -> banyan.v1.StatusResponse
+	17, // 42: banyan.v1.ClusterService.ListWorkers:output_type -> banyan.v1.ListWorkersResponse
+	20, // 43: banyan.v1.WorkerService.Session:output_type -> banyan.v1.CoordinatorMessage
+	35, // [35:44] is the sub-list for method output_type
+	26, // [26:35] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_banyan_v1_service_proto_init() }
@@ -2297,16 +2365,17 @@ func file_banyan_v1_service_proto_init() {
 		(*WorkerMessage_Rank)(nil),
 		(*WorkerMessage_Shard)(nil),
 		(*WorkerMessage_Records)(nil),
+		(*WorkerMessage_Inventory)(nil),
 	}
 	file_banyan_v1_service_proto_msgTypes[18].OneofWrappers = []any{
 		(*CoordinatorMessage_Welcome)(nil),
 		(*CoordinatorMessage_Desired)(nil),
 		(*CoordinatorMessage_RecordsAck)(nil),
 	}
-	file_banyan_v1_service_proto_msgTypes[28].OneofWrappers = []any{
+	file_banyan_v1_service_proto_msgTypes[29].OneofWrappers = []any{
 		(*ToRank_Assignment)(nil),
 	}
-	file_banyan_v1_service_proto_msgTypes[29].OneofWrappers = []any{
+	file_banyan_v1_service_proto_msgTypes[30].OneofWrappers = []any{
 		(*FromRank_Report)(nil),
 		(*FromRank_Shard)(nil),
 		(*FromRank_Record)(nil),
@@ -2317,7 +2386,7 @@ func file_banyan_v1_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_banyan_v1_service_proto_rawDesc), len(file_banyan_v1_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   30,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   3,
 		},
