@@ -33,6 +33,9 @@ type shardKey struct {
 // manifestRetry is the pause between tries to write a manifest to a store that fails.
 const manifestRetry = 2 * time.Second
 
+// errBadShards marks reports that do not make a checkpoint: no retry helps.
+var errBadShards = errors.New("shard reports do not fit together")
+
 // collect keeps one rank's shard report; when all of a generation are in, the manifest can be
 // written. It reports whether anything may have to be done.
 func (l *lead) collect(s *pb.ShardReport) bool {
@@ -74,7 +77,8 @@ func (l *lead) writeManifest(run *pb.Run, k checkpointKey, reports []*pb.ShardRe
 	}()
 	for {
 		ref, err := commitManifest(ctx, run, k, reports)
-		if err == nil || errors.Is(err, store.ErrExists) || ctx.Err() != nil {
+		final := errors.Is(err, store.ErrExists) || errors.Is(err, errBadShards)
+		if err == nil || final || ctx.Err() != nil {
 			l.post(committed{k.run, k.generation, ref, err})
 			return
 		}
@@ -92,7 +96,7 @@ func commitManifest(ctx context.Context, run *pb.Run, k checkpointKey, reports [
 	shards := make([]manifest.Shard, len(reports))
 	for i, r := range reports {
 		if err := json.Unmarshal(r.GetShard(), &shards[i]); err != nil {
-			return nil, fmt.Errorf("shard report of rank %d: %w", i, err)
+			return nil, fmt.Errorf("%w: rank %d: %w", errBadShards, i, err)
 		}
 	}
 	cfg, err := protojson.Marshal(resolved.GetModel())
@@ -103,7 +107,7 @@ func commitManifest(ctx context.Context, run *pb.Run, k checkpointKey, reports [
 		RunDigest: resolved.GetDigest(), Model: cfg, Tokenizer: resolved.GetTokenizer().GetUri(),
 		Units: manifestUnits(resolved.GetModel())}, shards)
 	if err != nil {
-		return nil, fmt.Errorf("build manifest of step %d: %w", k.step, err)
+		return nil, fmt.Errorf("%w: %w", errBadShards, err)
 	}
 	opener, err := router.New(resolved.GetSpec().GetStores())
 	if err != nil {

@@ -147,7 +147,13 @@ func (l *lead) place(ctx context.Context) {
 
 // settled reports whether every worker of the run's last generation has either said that its
 // ranks are gone or is out of reach. Planning earlier would count a worker that is just dying.
+//
+// A worker that cannot get rid of a rank does not hold the run up for ever: its device counts as
+// busy, so the next generation is placed elsewhere.
 func (l *lead) settled(run *pb.Run) bool {
+	if time.Since(l.endedAt[run.GetId()]) > settleLimit {
+		return true
+	}
 	for k, r := range l.reports {
 		if k.run != run.GetId() || k.generation > run.GetGeneration() {
 			continue
@@ -168,6 +174,8 @@ func (l *lead) rested(run *pb.Run) bool {
 	pause := min(250*time.Millisecond<<min(run.GetFailures()-2, 10), 30*time.Second)
 	return time.Since(l.endedAt[run.GetId()]) >= pause
 }
+
+const settleLimit = 10 * time.Second
 
 func ended(p pb.RankPhase) bool { return p == pb.RankPhase_DEAD || p == pb.RankPhase_DONE }
 

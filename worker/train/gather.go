@@ -36,7 +36,8 @@ type gathered struct {
 }
 
 func newGatherer(t *trainer, buffers int) (*gatherer, error) {
-	g := &gatherer{group: t.group, layout: t.layout, units: t.units, backend: t.backend, shards: t.shards}
+	g := &gatherer{group: t.group, layout: t.layout, units: t.units, backend: t.backend,
+		shards: t.shards}
 	if t.layout.world == 1 {
 		return g, nil // the shard is the unit
 	}

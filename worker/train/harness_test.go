@@ -215,7 +215,7 @@ func (s *sink) Shard(r *pb.ShardReport) {
 }
 
 func (g *generation) commit(step uint64, shards []manifest.Shard) (*pb.CheckpointRef, error) {
-	units := (&trainer{units: model.Units(g.f.resolved.GetModel())}).manifestUnits()
+	units := checkpoint.Units(g.f.resolved.GetModel())
 	m, err := manifest.Build(manifest.Manifest{Run: runID, Step: step, Generation: g.number,
 		Model: json.RawMessage(`{}`), Units: units}, shards)
 	if err != nil {

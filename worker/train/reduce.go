@@ -14,8 +14,8 @@ import (
 // reducer turns full gradients of single micro-batches into the summed gradient of the own shard.
 //
 // Each round, every rank sends each owner its slice of one micro-batch's gradient; the owner adds
-// the slices leaf by leaf in the order of the tree (design section 7). The library only moves
-// bytes, so who computed a leaf cannot matter.
+// the slices leaf by leaf in the order of the tree (collective/tree). The group only moves bytes,
+// so who computed a leaf cannot matter.
 type reducer struct {
 	group   collective.Group
 	layout  *layout
@@ -48,7 +48,8 @@ type flight struct {
 const gradientBuffers = 2
 
 func newReducer(t *trainer) (*reducer, error) {
-	r := &reducer{group: t.group, layout: t.layout, units: t.units, backend: t.backend, shards: t.shards}
+	r := &reducer{group: t.group, layout: t.layout, units: t.units, backend: t.backend,
+		shards: t.shards}
 	most := 0
 	for i, u := range t.units {
 		most = max(most, u.Size)

@@ -48,7 +48,8 @@ func (t *trainer) restoreBase(ctx context.Context) error {
 
 // restoreCheckpoint reads the own shards at this world's boundaries, whatever world wrote them.
 // Every byte is verified by the checkpoint reader before it comes here (I4).
-func (t *trainer) restoreCheckpoint(ctx context.Context, uri, digest string) (*dataset.Cursor, error) {
+func (t *trainer) restoreCheckpoint(ctx context.Context, uri, digest string,
+) (*dataset.Cursor, error) {
 	r, err := checkpoint.Open(ctx, t.opener, uri, digest)
 	if err != nil {
 		return nil, fmt.Errorf("restore: %w", err)

@@ -12,21 +12,9 @@ import (
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
-// ManifestUnits is the model's layout in the words of a checkpoint.
-func (t *trainer) manifestUnits() []manifest.Unit {
-	out := make([]manifest.Unit, len(t.units))
-	for i, u := range t.units {
-		out[i] = manifest.Unit{Name: u.Name, Size: u.Size}
-		for _, p := range u.Params {
-			out[i].Params = append(out[i].Params,
-				manifest.Param{Name: p.Name, Shape: p.Shape, Offset: p.Offset})
-		}
-	}
-	return out
-}
-
+// checkUnits refuses a checkpoint of another model.
 func (t *trainer) checkUnits(have []manifest.Unit) error {
-	want := t.manifestUnits()
+	want := checkpoint.Units(t.resolved.GetModel())
 	if len(have) != len(want) {
 		return fmt.Errorf("checkpoint has %d units, the model has %d", len(have), len(want))
 	}

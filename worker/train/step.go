@@ -55,7 +55,8 @@ func (t *trainer) step(ctx context.Context, batch *dataset.Batch) (*outcome, err
 
 // round pushes one micro-batch through the model. A rank with no micro-batch left still joins
 // every collective.
-func (t *trainer) round(ctx context.Context, round []*work, batch *dataset.Batch, stats *stats) error {
+func (t *trainer) round(ctx context.Context, round []*work, batch *dataset.Batch, stats *stats,
+) error {
 	mine := round[t.layout.rank]
 	if mine != nil {
 		t.load(mine, batch)

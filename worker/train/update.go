@@ -47,7 +47,9 @@ func (t *trainer) update(step uint64, out *outcome) error {
 }
 
 // appendAdamW adds one op for each parameter that has elements in the own shard.
-func (t *trainer) appendAdamW(ops []kernel.Op, i int, u model.Unit, decayed, plain kernel.AdamWStep) []kernel.Op {
+func (t *trainer) appendAdamW(ops []kernel.Op, i int, u model.Unit,
+	decayed, plain kernel.AdamWStep,
+) []kernel.Op {
 	lo, hi := t.shards.lo[i], t.shards.hi[i]
 	for _, p := range u.Params {
 		from, to := max(lo, p.Offset), min(hi, p.Offset+elements(p.Shape))
