@@ -52,7 +52,7 @@ func (l *lead) listWorkers() *pb.ListWorkersResponse {
 	out := &pb.ListWorkersResponse{}
 	serving := map[string][]string{}
 	for k, r := range l.reports {
-		if !ended(r.GetPhase()) {
+		if !over(r.GetPhase()) {
 			serving[r.worker] = append(serving[r.worker], k.String())
 		}
 	}

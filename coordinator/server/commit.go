@@ -16,7 +16,6 @@ import (
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 	"github.com/banyan-train/banyan/store"
 	"github.com/banyan-train/banyan/store/router"
-	"github.com/banyan-train/banyan/worker/model"
 )
 
 type checkpointKey struct {
@@ -105,7 +104,7 @@ func commitManifest(ctx context.Context, run *pb.Run, k checkpointKey, reports [
 	}
 	m, err := manifest.Build(manifest.Manifest{Run: k.run, Step: k.step, Generation: k.generation,
 		RunDigest: resolved.GetDigest(), Model: cfg, Tokenizer: resolved.GetTokenizer().GetUri(),
-		Units: manifestUnits(resolved.GetModel())}, shards)
+		Units: checkpoint.Units(resolved.GetModel())}, shards)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errBadShards, err)
 	}
@@ -119,18 +118,6 @@ func commitManifest(ctx context.Context, run *pb.Run, k checkpointKey, reports [
 		return nil, err
 	}
 	return &pb.CheckpointRef{Step: k.step, Generation: k.generation, Uri: uri, Digest: digest}, nil
-}
-
-func manifestUnits(cfg *pb.ModelConfig) []manifest.Unit {
-	var out []manifest.Unit
-	for _, u := range model.Units(cfg) {
-		x := manifest.Unit{Name: u.Name, Size: u.Size}
-		for _, p := range u.Params {
-			x.Params = append(x.Params, manifest.Param{Name: p.Name, Shape: p.Shape, Offset: p.Offset})
-		}
-		out = append(out, x)
-	}
-	return out
 }
 
 // commitCheckpoint is the second phase: one Raft entry whatever the world (I1). Then old

@@ -125,6 +125,9 @@ func (l *lead) finish(ctx context.Context, run *pb.Run) {
 // place gives waiting runs their next generation.
 func (l *lead) place(ctx context.Context) {
 	st := l.machine.State()
+	if !l.gathered(st) {
+		return
+	}
 	settled := &pb.ClusterState{Workers: st.GetWorkers()}
 	for _, run := range st.GetRuns() {
 		if run.GetState() != pb.RunState_PENDING || l.settled(run) && l.rested(run) {
@@ -145,20 +148,38 @@ func (l *lead) place(ctx context.Context) {
 	}
 }
 
+// gathered reports whether a new leader may plan: every known worker has found it, or has had a
+// full lease to do so. Planning earlier would shrink a run for no reason.
+func (l *lead) gathered(st *pb.ClusterState) bool {
+	if time.Since(l.began) > l.cfg.LeaseTTL {
+		return true
+	}
+	for _, w := range st.GetWorkers() {
+		if l.sessions[w.GetId()] == nil {
+			return false
+		}
+	}
+	return true
+}
+
 // settled reports whether every worker of the run's last generation has either said that its
 // ranks are gone or is out of reach. Planning earlier would count a worker that is just dying.
 //
 // A worker that cannot get rid of a rank does not hold the run up for ever: its device counts as
 // busy, so the next generation is placed elsewhere.
 func (l *lead) settled(run *pb.Run) bool {
-	if time.Since(l.endedAt[run.GetId()]) > settleLimit {
+	ended := l.endedAt[run.GetId()]
+	if ended.IsZero() {
+		ended = l.began
+	}
+	if time.Since(ended) > settleLimit {
 		return true
 	}
 	for k, r := range l.reports {
 		if k.run != run.GetId() || k.generation > run.GetGeneration() {
 			continue
 		}
-		if l.sessions[r.worker] != nil && !ended(r.GetPhase()) {
+		if l.sessions[r.worker] != nil && !over(r.GetPhase()) {
 			return false
 		}
 	}
@@ -177,7 +198,7 @@ func (l *lead) rested(run *pb.Run) bool {
 
 const settleLimit = 10 * time.Second
 
-func ended(p pb.RankPhase) bool { return p == pb.RankPhase_DEAD || p == pb.RankPhase_DONE }
+func over(p pb.RankPhase) bool { return p == pb.RankPhase_DEAD || p == pb.RankPhase_DONE }
 
 // views is what the planner may know of the workers: those with a session and what they serve.
 func (l *lead) views(st *pb.ClusterState) []plan.WorkerView {
@@ -185,7 +206,7 @@ func (l *lead) views(st *pb.ClusterState) []plan.WorkerView {
 	for k, r := range l.reports {
 		run, ok := l.machine.Run(k.run)
 		stale := !ok || !state.Live(run) || run.GetGeneration() != k.generation
-		if stale && !ended(r.GetPhase()) {
+		if stale && !over(r.GetPhase()) {
 			busy[r.worker]++ // a rank of an older generation that is still dying
 		}
 	}
@@ -252,8 +273,8 @@ func (l *lead) assignments(run *pb.Run) map[string][]*pb.RankAssignment {
 func (l *lead) prune() {
 	for k, r := range l.reports {
 		run, ok := l.machine.Run(k.run)
-		over := !ok || run.GetGeneration() != k.generation || !state.Live(run)
-		if over && ended(r.GetPhase()) {
+		past := !ok || run.GetGeneration() != k.generation || !state.Live(run)
+		if past && over(r.GetPhase()) {
 			delete(l.reports, k)
 		}
 	}

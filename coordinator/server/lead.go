@@ -79,6 +79,7 @@ type lead struct {
 	flying   map[checkpointKey]bool // manifests being written
 	waiting  map[string]string      // run -> why the planner cannot place it, logged on change
 	endedAt  map[string]time.Time   // run -> when its last generation ended
+	began    time.Time              // when this leadership began
 }
 
 // rankReport is a rank's newest word and the worker that passed it on.
@@ -113,9 +114,9 @@ func (l *lead) post(m any) bool {
 // run leads until ctx ends.
 func (l *lead) run(ctx context.Context) {
 	defer l.recorders.close()
-	now := time.Now()
+	l.began = time.Now()
 	for _, w := range l.machine.Workers() {
-		l.leases[w.GetId()] = now // a full grace period (I8)
+		l.leases[w.GetId()] = l.began // a full grace period (I8)
 	}
 	for _, r := range l.machine.Runs() {
 		l.recorders.publish(r, r.GetEvents())

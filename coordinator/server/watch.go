@@ -148,7 +148,7 @@ func (w *watcher) hurry(ctx context.Context, item *pb.WatchItem) error {
 		return w.step(ctx, s)
 	}
 	e := item.GetEvent()
-	if over(e) && w.last < e.GetStep() {
+	if closing(e) && w.last < e.GetStep() {
 		return nil
 	}
 	return w.event(ctx, e)
@@ -241,14 +241,14 @@ func (w *watcher) event(ctx context.Context, e *pb.Event) error {
 			return err
 		}
 	}
-	if over(e) {
+	if closing(e) {
 		return w.maybeOver(ctx, e)
 	}
 	return nil
 }
 
-// over tells the events that may end a run.
-func over(e *pb.Event) bool {
+// closing tells the events that may end a run.
+func closing(e *pb.Event) bool {
 	switch e.GetKind() {
 	case pb.EventKind_RUN_SUCCEEDED, pb.EventKind_RUN_STOPPED, pb.EventKind_RUN_FAILED:
 		return true
