@@ -21,14 +21,20 @@ const watchPause = 200 * time.Millisecond
 
 // Watch calls fn for every item after the cursor, each step once and in order, until the run is
 // over (nil), fn fails, or ctx ends. It moves to another member when one dies; lost, when not nil,
-// is told about it.
+// is told so once, however many members it has to try until items come again.
 func (c *Client) Watch(ctx context.Context, run string, from Cursor, fn func(*pb.WatchItem) error,
 	lost func(error),
 ) error {
+	floor := from.Step // the caller never wants what is before
+	told := false
+	item := func(i *pb.WatchItem) error {
+		told = false
+		return fn(i)
+	}
 	for {
 		conn, addr, err := c.finder.Conn()
 		if err == nil {
-			err = watchOnce(ctx, conn, run, &from, fn)
+			err = watchOnce(ctx, conn, run, &from, floor, item)
 		}
 		var stopped *fnError
 		switch {
@@ -41,7 +47,8 @@ func (c *Client) Watch(ctx context.Context, run string, from Cursor, fn func(*pb
 		case !mayMove(err):
 			return err
 		}
-		if lost != nil {
+		if lost != nil && !told {
+			told = true
 			lost(err)
 		}
 		c.finder.Failed(addr, err)
@@ -71,7 +78,7 @@ type fnError struct{ err error }
 
 func (e *fnError) Error() string { return e.err.Error() }
 
-func watchOnce(ctx context.Context, conn *grpc.ClientConn, run string, at *Cursor,
+func watchOnce(ctx context.Context, conn *grpc.ClientConn, run string, at *Cursor, floor uint64,
 	fn func(*pb.WatchItem) error,
 ) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -98,7 +105,7 @@ func watchOnce(ctx context.Context, conn *grpc.ClientConn, run string, at *Curso
 		if e := item.GetEvent(); e != nil {
 			at.Event = max(at.Event, e.GetIndex())
 			if e.GetKind() == pb.EventKind_RUN_RESUMED {
-				at.Step = min(at.Step, e.GetStep())
+				at.Step = max(floor, min(at.Step, e.GetStep()))
 			}
 		}
 		if err := fn(item); err != nil {

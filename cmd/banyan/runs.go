@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/banyan-train/banyan/client"
-	pb "github.com/banyan-train/banyan/proto/banyan/v1"
+	"github.com/banyan-train/banyan/coordinator/state"
 )
 
 func runsCommand() *cobra.Command {
@@ -35,7 +35,7 @@ func runsCommand() *cobra.Command {
 				fmt.Fprintln(w, "RUN\tSTATE\tGEN\tRANKS\tCHECKPOINT\tSTEPS\tREASON")
 				for _, r := range runs {
 					fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%s\n", r.GetId(), r.GetState(),
-						r.GetGeneration(), len(r.GetRanks()), newestStep(r),
+						r.GetGeneration(), len(r.GetRanks()), state.Newest(r).GetStep(),
 						r.GetResolved().GetTotalSteps(), r.GetReason())
 				}
 				return w.Flush()
@@ -44,16 +44,6 @@ func runsCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object a run")
 	return cmd
-}
-
-func newestStep(r *pb.Run) uint64 {
-	step := uint64(0)
-	for _, ref := range r.GetCheckpoints() {
-		if !ref.GetCorrupt() {
-			step = ref.GetStep()
-		}
-	}
-	return step
 }
 
 func stopCommand() *cobra.Command {

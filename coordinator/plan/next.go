@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/banyan-train/banyan/coordinator/state"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
@@ -39,7 +40,7 @@ func Next(st *pb.ClusterState, live []WorkerView) []Decision {
 	var out []Decision
 	blocker := ""
 	for _, run := range queue(st) {
-		d := Decision{Run: run.Id, Generation: run.Generation + 1, ResumeStep: newestUsable(run)}
+		d := Decision{Run: run.Id, Generation: run.Generation + 1, ResumeStep: state.Newest(run).GetStep()}
 		if blocker != "" {
 			d.Reason = fmt.Sprintf("waits behind run %s, which is earlier in the queue", blocker)
 			out = append(out, d)
@@ -108,16 +109,6 @@ func fitsIdle(run *pb.Run, views []WorkerView) bool {
 	}
 	_, _, ok := Gang(run, idle)
 	return ok
-}
-
-// newestUsable is the step of the newest checkpoint that is not corrupt; 0: the base model.
-func newestUsable(run *pb.Run) uint64 {
-	for i := len(run.GetCheckpoints()) - 1; i >= 0; i-- {
-		if k := run.Checkpoints[i]; !k.Corrupt {
-			return k.Step
-		}
-	}
-	return 0
 }
 
 // Retire answers which checkpoints of a run may go, oldest first: all before the newest `keep`

@@ -2,6 +2,7 @@ package state
 
 import (
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -152,8 +153,12 @@ func (c *change) keepEvents() {
 	for _, e := range c.out.Events {
 		r.Events = append(r.Events, proto.CloneOf(e))
 	}
-	if extra := len(r.Events) - MaxEvents; extra > 0 {
-		r.Events = append([]*pb.Event(nil), r.Events[extra:]...)
+	for len(r.Events) > MaxEvents {
+		// Resumes stay the longest: they say which steps of the history are superseded.
+		i := slices.IndexFunc(r.Events, func(e *pb.Event) bool {
+			return e.Kind != pb.EventKind_RUN_RESUMED
+		})
+		r.Events = slices.Delete(r.Events, max(i, 0), max(i, 0)+1)
 	}
 }
 

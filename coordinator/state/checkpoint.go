@@ -67,7 +67,7 @@ func (c *change) retireCheckpoint(x *pb.RetireCheckpoint) {
 }
 
 // markCorrupt flags a checkpoint that could not be read back. The reference stays, so that it is
-// named in every listing, but no generation resumes from it again (I4).
+// named in every listing, until a rewind replays its step; no generation resumes from it (I4).
 func (c *change) markCorrupt(x *pb.MarkCheckpointCorrupt) {
 	r := c.target(x.GetRun())
 	if r == nil {
@@ -86,6 +86,9 @@ func (c *change) markCorrupt(x *pb.MarkCheckpointCorrupt) {
 	r.Checkpoints[i].Corrupt = true
 	c.event(pb.EventKind_CHECKPOINT_CORRUPT, x.Generation, x.Step,
 		"checkpoint of step %d is corrupt and will not be used: %s", x.Step, x.Reason)
+	if why := Stranded(r); why != "" && r.State == pb.RunState_PENDING {
+		c.end(r, pb.RunState_FAILED, why)
+	}
 }
 
 func findCheckpoint(r *pb.Run, step, gen uint64) int {

@@ -61,6 +61,9 @@ func assignable(st *pb.ClusterState, r *pb.Run, x *pb.AssignGeneration) string {
 	if x.IsaClass == "" || r.IsaClass != "" && x.IsaClass != r.IsaClass {
 		return fmt.Sprintf("run %s is pinned to ISA class %q, not %q", r.Id, r.IsaClass, x.IsaClass)
 	}
+	if why := Stranded(r); why != "" {
+		return why
+	}
 	if x.ResumeStep > 0 {
 		i := slices.IndexFunc(r.Checkpoints, func(k *pb.CheckpointRef) bool {
 			return k.Step == x.ResumeStep && !k.Corrupt
@@ -194,6 +197,8 @@ func (c *change) endGeneration(x *pb.EndGeneration) {
 		c.end(r, pb.RunState_FAILED, fmt.Sprintf(
 			"%d generations in a row ended without a new checkpoint (limit %d), the last: %s",
 			r.Failures, MaxFailures, x.Reason))
+	case Stranded(r) != "":
+		c.end(r, pb.RunState_FAILED, fmt.Sprintf("%s (%s)", Stranded(r), x.Reason))
 	default:
 		r.State, r.Ranks, r.Reason = pb.RunState_PENDING, nil, x.Reason
 	}

@@ -152,3 +152,32 @@ func TestAccessorsReturnCopies(t *testing.T) {
 		t.Error("a run that is not there was found")
 	}
 }
+
+// TestI4_StrandedRunsFail: when every checkpoint is corrupt, or the only sound ones are from
+// before an edit, the run fails and says so. It does not start again from its base model (P7).
+func TestI4_StrandedRunsFail(t *testing.T) {
+	for _, edited := range []uint64{0, 20} {
+		r := &pb.Run{Id: "r1", EditedStep: edited, Checkpoints: []*pb.CheckpointRef{
+			{Step: 10, Uri: "s3://c/10", Corrupt: edited == 0}, {Step: 20, Uri: "s3://c/20"}}}
+		if n := Newest(r); n.GetStep() != 20 || Stranded(r) != "" {
+			t.Fatalf("edited %d: newest %d, stranded %q", edited, n.GetStep(), Stranded(r))
+		}
+		r.Checkpoints[1].Corrupt = true
+		if n, why := Newest(r), Stranded(r); n != nil || !strings.Contains(why, "s3://c/20") {
+			t.Fatalf("edited %d: newest %v, stranded %q", edited, n, why)
+		}
+	}
+}
+
+// TestEventsAreKept: the newest events travel with their run, bounded.
+func TestEventsAreKept(t *testing.T) {
+	c := &change{st: &pb.ClusterState{Runs: []*pb.Run{{Id: "r1"}}}, out: &pb.ApplyResult{Run: "r1"}}
+	for i := range uint64(MaxEvents + 5) {
+		c.out.Events = []*pb.Event{{Index: i}}
+		c.keepEvents()
+	}
+	events := c.st.Runs[0].Events
+	if len(events) != MaxEvents || events[0].Index != 5 || events[MaxEvents-1].Index != MaxEvents+4 {
+		t.Fatalf("%d events, from %d to %d", len(events), events[0].Index, events[len(events)-1].Index)
+	}
+}

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -23,14 +24,42 @@ func Over(r *pb.Run) bool {
 }
 
 // Newest returns the newest checkpoint that is not known to be corrupt: where the next generation
-// resumes. nil: none, it starts from the base model.
+// resumes. Those from before the newest edit do not count: replaying them under the edited spec
+// would give other bits. nil: the run starts from the base model, or is Stranded.
 func Newest(r *pb.Run) *pb.CheckpointRef {
 	for i := len(r.GetCheckpoints()) - 1; i >= 0; i-- {
-		if !r.Checkpoints[i].GetCorrupt() {
-			return r.Checkpoints[i]
+		c := r.Checkpoints[i]
+		if !c.GetCorrupt() && c.GetStep() >= r.GetEditedStep() {
+			return c
 		}
 	}
 	return nil
+}
+
+// Stranded answers why a run that has trained has nowhere to go on from, or "". It never starts
+// again from its base model in silence (P7).
+func Stranded(r *pb.Run) string {
+	n := len(r.GetCheckpoints())
+	if n == 0 || Newest(r) != nil {
+		return ""
+	}
+	newest := r.Checkpoints[n-1]
+	why := "no checkpoint of run " + r.Id + " could be read back"
+	if r.EditedStep > 0 {
+		why += fmt.Sprintf(" that is not older than the edit at step %d", r.EditedStep)
+	}
+	return why + fmt.Sprintf("; the newest is %s. Restore its objects from a copy, see that "+
+		"`banyan checkpoint verify` accepts it, and resume; or launch a new run", newest.Uri)
+}
+
+// resumable is where a run goes on when its user asks for it: the newest checkpoint, or, when all
+// are marked corrupt, the newest of them. The user may have restored its objects; they are verified
+// again before use.
+func resumable(r *pb.Run) *pb.CheckpointRef {
+	if Stranded(r) != "" {
+		return r.Checkpoints[len(r.Checkpoints)-1]
+	}
+	return Newest(r)
 }
 
 func (c *change) launch(x *pb.LaunchRun) {
@@ -88,7 +117,7 @@ func (c *change) resume(x *pb.ResumeRun) {
 	if x.GetResolved() != nil {
 		next = x.Resolved
 	}
-	step := Newest(r).GetStep()
+	step := resumable(r).GetStep()
 	if next.GetTotalSteps() <= step {
 		c.refuse(pb.ApplyResult_CONFLICT, "run %s is at step %d of %d: nothing is left to train; "+
 			"raise train.tokens or train.steps", r.Id, step, next.GetTotalSteps())
@@ -100,12 +129,16 @@ func (c *change) resume(x *pb.ResumeRun) {
 			r.Id)
 		return
 	}
+	if Stranded(r) != "" {
+		resumable(r).Corrupt = false
+	}
 	r.Resolved = proto.CloneOf(next)
 	r.State, r.Reason = pb.RunState_PENDING, "resumed; waiting for workers"
 	r.StopRequested, r.Failures = false, 0
 	edit := "nothing edited"
-	if x.Edit != "" {
+	if x.GetResolved() != nil {
 		edit = "edited " + x.Edit
+		r.EditedStep = step
 	}
 	c.event(pb.EventKind_RUN_RESUMED, r.Generation, step, "resumed at step %d of %d, %s",
 		step, r.Resolved.TotalSteps, edit)

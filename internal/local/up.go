@@ -90,7 +90,7 @@ func Up(ctx context.Context, cfg Config) error {
 	if err := awaitReady(ctx, cluster, cfg, children); err != nil {
 		return err
 	}
-	fmt.Fprintf(cfg.Out, "banyan is up: %d coordinators, %d workers\n  export BANYAN_ADDR=%s\n",
+	fmt.Fprintf(cfg.Out, "banyan is up: coordinators %d, workers %d\n  export BANYAN_ADDR=%s\n",
 		cfg.Coordinators, cfg.Workers, strings.Join(cluster.Addresses(), ","))
 	return cfg.serve(ctx, children)
 }

@@ -30,8 +30,7 @@ type Config struct {
 
 const (
 	assignmentTimeout = 30 * time.Second
-	// rendezvousTimeout bounds waiting for all ranks of a generation to listen and connect. The
-	// coordinator ends a generation that does not come up long before.
+	// rendezvousTimeout bounds waiting for all ranks of a generation to listen and connect.
 	rendezvousTimeout = 2 * time.Minute
 	// operationTimeout is how long a collective may make no progress before its group aborts. A
 	// peer may be in the middle of a long step; a dead one is noticed by its closed socket at once.

@@ -88,6 +88,17 @@ func (t *trainer) write(ctx context.Context, step uint64, parts []checkpoint.Par
 	return nil
 }
 
+// uploadFailed looks, without waiting, whether the upload under way has failed.
+func (t *trainer) uploadFailed() error {
+	select {
+	case err := <-t.upload: // nil when none is under way: never ready
+		t.upload = nil
+		return err
+	default:
+		return nil
+	}
+}
+
 // awaitUpload waits for the upload under way, if any.
 func (t *trainer) awaitUpload(ctx context.Context) error {
 	if t.upload == nil {

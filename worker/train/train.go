@@ -170,6 +170,9 @@ func (t *trainer) loop(ctx context.Context, stream *dataset.Stream) error {
 		}
 		out.dataWait = wait
 		t.finishStep(batch.Step, out)
+		if err := t.uploadFailed(); err != nil {
+			return err
+		}
 		stop = out.stop
 		if t.done%every == 0 || t.done == total || stop {
 			if err := t.save(ctx, t.done, batch.Cursor); err != nil {

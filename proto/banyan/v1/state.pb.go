@@ -152,9 +152,11 @@ type Run struct {
 	LaunchedUnixMs int64                  `protobuf:"varint,12,opt,name=launched_unix_ms,json=launchedUnixMs,proto3" json:"launched_unix_ms,omitempty"`
 	SpecYaml       string                 `protobuf:"bytes,13,opt,name=spec_yaml,json=specYaml,proto3" json:"spec_yaml,omitempty"`
 	ResumeStep     uint64                 `protobuf:"varint,14,opt,name=resume_step,json=resumeStep,proto3" json:"resume_step,omitempty"` // step of the checkpoint the newest generation started from
-	Events         []*Event               `protobuf:"bytes,15,rep,name=events,proto3" json:"events,omitempty"`                            // the newest ones, so that a new leader can publish what its
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	EditedStep     uint64                 `protobuf:"varint,16,opt,name=edited_step,json=editedStep,proto3" json:"edited_step,omitempty"` // step at which the newest edit took effect; what came before
+	// was trained by another spec and is never resumed from
+	Events        []*Event `protobuf:"bytes,15,rep,name=events,proto3" json:"events,omitempty"` // the newest ones, so that a new leader can publish what its
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Run) Reset() {
@@ -281,6 +283,13 @@ func (x *Run) GetSpecYaml() string {
 func (x *Run) GetResumeStep() uint64 {
 	if x != nil {
 		return x.ResumeStep
+	}
+	return 0
+}
+
+func (x *Run) GetEditedStep() uint64 {
+	if x != nil {
+		return x.EditedStep
 	}
 	return 0
 }
@@ -1608,7 +1617,7 @@ var File_banyan_v1_state_proto protoreflect.FileDescriptor
 
 const file_banyan_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x15banyan/v1/state.proto\x12\tbanyan.v1\x1a\x16banyan/v1/record.proto\x1a\x14banyan/v1/spec.proto\"\xad\x04\n" +
+	"\x15banyan/v1/state.proto\x12\tbanyan.v1\x1a\x16banyan/v1/record.proto\x1a\x14banyan/v1/spec.proto\"\xce\x04\n" +
 	"\x03Run\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12)\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x13.banyan.v1.RunStateR\x05state\x122\n" +
@@ -1627,7 +1636,9 @@ const file_banyan_v1_state_proto_rawDesc = "" +
 	"\x10launched_unix_ms\x18\f \x01(\x03R\x0elaunchedUnixMs\x12\x1b\n" +
 	"\tspec_yaml\x18\r \x01(\tR\bspecYaml\x12\x1f\n" +
 	"\vresume_step\x18\x0e \x01(\x04R\n" +
-	"resumeStep\x12(\n" +
+	"resumeStep\x12\x1f\n" +
+	"\vedited_step\x18\x10 \x01(\x04R\n" +
+	"editedStep\x12(\n" +
 	"\x06events\x18\x0f \x03(\v2\x10.banyan.v1.EventR\x06events\"O\n" +
 	"\tRankPlace\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\rR\x04rank\x12\x16\n" +
