@@ -18,6 +18,9 @@ import (
 	"github.com/banyan-train/banyan/internal/local"
 )
 
+// resolveTimeout bounds a call that reads and pins a run's inputs: local corpora are hashed whole.
+const resolveTimeout = 6 * time.Minute
+
 // callTimeout bounds a command that asks the cluster one thing; a leader change fits in.
 const callTimeout = 30 * time.Second
 
@@ -31,12 +34,18 @@ func dial(cmd *cobra.Command) (*client.Client, error) {
 
 // withClient runs one call against the cluster.
 func withClient(cmd *cobra.Command, fn func(context.Context, *client.Client) error) error {
+	return withClientFor(cmd, callTimeout, fn)
+}
+
+func withClientFor(cmd *cobra.Command, limit time.Duration,
+	fn func(context.Context, *client.Client) error,
+) error {
 	c, err := dial(cmd)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(cmd.Context(), callTimeout)
+	ctx, cancel := context.WithTimeout(cmd.Context(), limit)
 	defer cancel()
 	return fn(ctx, c)
 }

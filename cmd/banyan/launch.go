@@ -29,7 +29,7 @@ func launchCommand() *cobra.Command {
 				}
 			}
 			var id string
-			err = withClient(cmd, func(ctx context.Context, c *client.Client) error {
+			err = withClientFor(cmd, resolveTimeout, func(ctx context.Context, c *client.Client) error {
 				r, err := c.Launch(ctx, &pb.LaunchRequest{RequestId: request, Spec: s, SpecYaml: string(yaml)})
 				id = r.GetRun()
 				return err

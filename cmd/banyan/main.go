@@ -55,7 +55,8 @@ func root() *cobra.Command {
 	cmd.AddCommand(upCommand(), coordinatorCommand(), workerCommand(), rankCommand(),
 		planCommand(), launchCommand(), runsCommand(), watchCommand(), stopCommand(), resumeCommand(),
 		workersCommand(), statusCommand(), checkpointsCommand(), checkpointCommand(), modelCommand(),
-		storeCommand())
+		storeCommand(), tokenizerCommand())
+	onlySubcommands(cmd)
 	return cmd
 }
 

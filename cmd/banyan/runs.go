@@ -66,7 +66,7 @@ func resumeCommand() *cobra.Command {
 		Short: "Resume a stopped, failed or finished run, with recorded edits",
 		Args:  args(1, "RUN"),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			return withClient(cmd, func(ctx context.Context, c *client.Client) error {
+			return withClientFor(cmd, resolveTimeout, func(ctx context.Context, c *client.Client) error {
 				return c.Resume(ctx, given[0], set)
 			})
 		},

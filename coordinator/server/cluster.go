@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"time"
 
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
@@ -61,8 +60,8 @@ func (l *lead) listWorkers() *pb.ListWorkersResponse {
 		if s := l.sessions[w.GetId()]; s != nil {
 			x.Live, x.Address = true, s.host
 		}
-		if at, ok := l.leases[w.GetId()]; ok {
-			x.SinceHeartbeatMs = time.Since(at).Milliseconds()
+		if _, known := l.leases[w.GetId()]; known || x.GetLive() {
+			x.SinceHeartbeatMs = l.silence(w.GetId()).Milliseconds()
 		}
 		out.Workers = append(out.Workers, x)
 	}

@@ -32,14 +32,20 @@ type shardKey struct {
 // manifestRetry is the pause between tries to write a manifest to a store that fails.
 const manifestRetry = 2 * time.Second
 
+// refused reports whether the store said no for good: the spec or the credentials are wrong.
+func refused(err error) bool {
+	return errors.Is(err, store.ErrDenied) || errors.Is(err, store.ErrNoBucket)
+}
+
 // errBadShards marks reports that do not make a checkpoint: no retry helps.
 var errBadShards = errors.New("shard reports do not fit together")
 
 // collect keeps one rank's shard report; when all of a generation are in, the manifest can be
 // written. It reports whether anything may have to be done.
-func (l *lead) collect(s *pb.ShardReport) bool {
+func (l *lead) collect(from *session, s *pb.ShardReport) bool {
 	run, ok := l.machine.Run(s.GetRun())
-	if !ok || !state.Live(run) || run.GetGeneration() != s.GetGeneration() {
+	if !ok || !state.Live(run) || run.GetGeneration() != s.GetGeneration() ||
+		!placed(run, s.GetRank(), from.worker) || s.GetStep() > run.GetResolved().GetTotalSteps() {
 		return false
 	}
 	if s.GetStep() <= state.Newest(run).GetStep() {
@@ -76,7 +82,10 @@ func (l *lead) writeManifest(run *pb.Run, k checkpointKey, reports []*pb.ShardRe
 	}()
 	for {
 		ref, err := commitManifest(ctx, run, k, reports)
-		final := errors.Is(err, store.ErrExists) || errors.Is(err, errBadShards)
+		final := errors.Is(err, store.ErrExists) || errors.Is(err, errBadShards) || refused(err)
+		if now, ok := l.machine.Run(k.run); !ok || !state.Live(now) || now.GetGeneration() != k.generation {
+			return // the generation is over: its checkpoint will not be
+		}
 		if err == nil || final || ctx.Err() != nil {
 			l.post(committed{k.run, k.generation, ref, err})
 			return
@@ -125,20 +134,35 @@ func commitManifest(ctx context.Context, run *pb.Run, k checkpointKey, reports [
 func (l *lead) commitCheckpoint(ctx context.Context, c committed) {
 	if c.err != nil {
 		if !errors.Is(c.err, context.Canceled) {
-			l.endGeneration(ctx, c.run, c.generation, c.err.Error(), false)
+			l.endGeneration(ctx, c.run, c.generation, c.err.Error(), refused(c.err))
 		}
 		return
 	}
 	delete(l.flying, checkpointKey{c.run, c.generation, c.ref.GetStep()})
-	ok := l.command(ctx, "commit checkpoint", &pb.Command{Command: &pb.Command_CommitCheckpoint{
+	result, err := l.propose(ctx, &pb.Command{Command: &pb.Command_CommitCheckpoint{
 		CommitCheckpoint: &pb.CommitCheckpoint{Run: c.run, Checkpoint: c.ref}}})
+	if err != nil {
+		l.log.Warn().Err(err).Str("run", c.run).Msg("commit checkpoint; retrying")
+		l.unsure = append(l.unsure, c) // no rank says its shards again to the same leader
+		return
+	}
 	run, found := l.machine.Run(c.run)
-	if !ok || !found {
+	if !found || result.GetCode() != pb.ApplyResult_OK {
+		l.log.Warn().Str("reason", result.GetReason()).Msg("commit checkpoint")
 		return
 	}
 	l.recorders.committed(run)
 	for _, ref := range plan.Retire(run) {
 		l.retire(ctx, run, ref)
+	}
+}
+
+// commitAgain repeats commits of unknown outcome; the state machine knows the ones it has seen.
+func (l *lead) commitAgain(ctx context.Context) {
+	list := l.unsure
+	l.unsure = nil
+	for _, c := range list {
+		l.commitCheckpoint(ctx, c)
 	}
 }
 

@@ -12,6 +12,9 @@ import (
 
 // drive looks at everything and does the next thing that is missing.
 func (l *lead) drive(ctx context.Context) {
+	l.forgiveGap()
+	l.register(ctx)
+	l.commitAgain(ctx)
 	for _, run := range l.machine.Runs() {
 		if state.Live(run) {
 			l.tend(ctx, run)
@@ -22,20 +25,40 @@ func (l *lead) drive(ctx context.Context) {
 	l.prune()
 }
 
+// forgiveGap moves every lease forward when this loop itself stood still: a leader that was paused,
+// or waited for its disk, must not take its own silence for the workers'.
+func (l *lead) forgiveGap() {
+	gap := time.Since(l.drivenAt)
+	l.drivenAt = time.Now()
+	if gap < l.cfg.LeaseTTL/3 {
+		return
+	}
+	for w := range l.leases {
+		l.leases[w] = l.leases[w].Add(gap)
+	}
+	for _, s := range l.sessions {
+		s.heard.Add(int64(gap))
+	}
+}
+
 // tend looks after a live generation: has a rank ended, is a worker lost, is all running or done?
 func (l *lead) tend(ctx context.Context, run *pb.Run) {
 	phases := map[pb.RankPhase]int{}
-	moved := time.Time{}
+	moved := l.began
+	if at := l.placedAt[run.GetId()]; at.After(moved) {
+		moved = at // ranks that never say a word must not be waited for either
+	}
 	for _, p := range run.GetRanks() {
 		r := l.report(run, p)
 		phases[r.GetPhase()]++
 		if r.movedAt.After(moved) {
 			moved = r.movedAt
 		}
-		if r.GetPhase() == pb.RankPhase_DEAD {
-			l.rankDied(ctx, run, p, r)
-			return
-		}
+	}
+	if l.tendDead(ctx, run) {
+		return
+	}
+	for _, p := range run.GetRanks() {
 		if gone, how := l.workerGone(p.GetWorker()); gone {
 			l.endGeneration(ctx, run.GetId(), run.GetGeneration(),
 				fmt.Sprintf("worker %s lost: %s", p.GetWorker(), how), false)
@@ -46,14 +69,30 @@ func (l *lead) tend(ctx context.Context, run *pb.Run) {
 	switch {
 	case phases[pb.RankPhase_DONE] == world:
 		l.finish(ctx, run)
-	case !moved.IsZero() && time.Since(moved) > l.cfg.StallLimit:
+	case time.Since(moved) > l.stallLimit(run, phases[pb.RankPhase_STEPPING] == world):
 		l.endGeneration(ctx, run.GetId(), run.GetGeneration(), fmt.Sprintf(
-			"no rank made a step for %v", l.cfg.StallLimit), false)
+			"no rank made a step for %v", time.Since(moved).Round(time.Second)), false)
 	case phases[pb.RankPhase_STEPPING]+phases[pb.RankPhase_DONE] == world &&
 		run.GetState() == pb.RunState_ASSIGNED:
 		l.command(ctx, "mark running", &pb.Command{Command: &pb.Command_Running{
 			Running: &pb.MarkRunning{Run: run.GetId(), Generation: run.GetGeneration()}}})
 	}
+}
+
+// loadAllowance is how much longer than a step loading, or the last upload, may take.
+const loadAllowance = 6
+
+// stallLimit is how long a generation may show no progress. Loading a large model and the upload
+// that ends a run show none; what they wait for has deadlines of its own.
+func (l *lead) stallLimit(run *pb.Run, stepping bool) time.Duration {
+	last := uint64(0)
+	for _, p := range run.GetRanks() {
+		last = max(last, l.report(run, p).GetStep())
+	}
+	if stepping && last < run.GetResolved().GetTotalSteps() && !run.GetStopRequested() {
+		return l.cfg.StallLimit
+	}
+	return loadAllowance * l.cfg.StallLimit
 }
 
 // unheard stands for a rank that has said nothing to this leader.
@@ -71,12 +110,63 @@ func (l *lead) report(run *pb.Run, p *pb.RankPlace) *rankReport {
 // workerGone reports whether a worker's lease is over. A closed session alone is no reason: the
 // worker may be on its way back, or the leader may be new.
 func (l *lead) workerGone(worker string) (bool, string) {
-	silent := time.Since(l.leases[worker])
+	silent := l.silence(worker)
 	if silent <= l.cfg.LeaseTTL {
 		return false, ""
 	}
 	return true, fmt.Sprintf("silent for %.1f s, the lease is %.1f s", silent.Seconds(),
 		l.cfg.LeaseTTL.Seconds())
+}
+
+// silence is how long ago a worker was heard, or given grace.
+func (l *lead) silence(worker string) time.Duration {
+	if s := l.sessions[worker]; s != nil {
+		return time.Since(time.Unix(0, s.heard.Load()))
+	}
+	return time.Since(l.leases[worker])
+}
+
+// deathWatch is how long the first death of a generation waits for others to speak: a rank that
+// says why (bad input, a corrupt checkpoint) may be heard after a peer it took along.
+const deathWatch = 200 * time.Millisecond
+
+// tendDead ends a generation in which a rank has died, by the gravest reason that was given.
+func (l *lead) tendDead(ctx context.Context, run *pb.Run) bool {
+	var worst *pb.RankPlace
+	first, all := time.Time{}, true
+	for _, p := range run.GetRanks() {
+		r := l.report(run, p)
+		all = all && over(r.GetPhase())
+		if r.GetPhase() != pb.RankPhase_DEAD {
+			continue
+		}
+		if first.IsZero() || r.movedAt.Before(first) {
+			first = r.movedAt
+		}
+		if worst == nil || gravity(r) > gravity(l.report(run, worst)) {
+			worst = p
+		}
+	}
+	if worst == nil {
+		return false
+	}
+	if all || gravity(l.report(run, worst)) > 1 || time.Since(first) >= deathWatch {
+		l.rankDied(ctx, run, worst, l.report(run, worst))
+	}
+	return true
+}
+
+// gravity orders reasons: one that no retry helps outweighs one that a retry may.
+func gravity(r *rankReport) int {
+	switch r.GetFailure() {
+	case pb.FailureClass_FATAL_INPUT:
+		return 4
+	case pb.FailureClass_CORRUPT_CHECKPOINT:
+		return 3
+	case pb.FailureClass_STORAGE:
+		return 2
+	}
+	return 1
 }
 
 // rankDied ends the generation, and the run when no other generation can do better.
@@ -91,16 +181,22 @@ func (l *lead) rankDied(ctx context.Context, run *pb.Run, p *pb.RankPlace, r *ra
 			}
 		}
 	}
-	fatal := r.GetFailure() == pb.FailureClass_FATAL_INPUT
-	l.endGeneration(ctx, run.GetId(), run.GetGeneration(), reason, fatal)
+	l.end(ctx, &pb.EndGeneration{Run: run.GetId(), Generation: run.GetGeneration(), Reason: reason,
+		Fatal:     r.GetFailure() == pb.FailureClass_FATAL_INPUT,
+		Blameless: r.GetFailure() == pb.FailureClass_STORAGE})
 }
 
 func (l *lead) endGeneration(ctx context.Context, run string, gen uint64, reason string, fatal bool) {
-	l.log.Warn().Str("run", run).Uint64("generation", gen).Str("reason", reason).
-		Bool("fatal", fatal).Msg("generation ends")
-	l.endedAt[run] = time.Now()
-	l.command(ctx, "end generation", &pb.Command{Command: &pb.Command_EndGeneration{
-		EndGeneration: &pb.EndGeneration{Run: run, Generation: gen, Reason: reason, Fatal: fatal}}})
+	l.end(ctx, &pb.EndGeneration{Run: run, Generation: gen, Reason: reason, Fatal: fatal})
+}
+
+func (l *lead) end(ctx context.Context, e *pb.EndGeneration) {
+	l.log.Warn().Str("run", e.GetRun()).Uint64("generation", e.GetGeneration()).
+		Str("reason", e.GetReason()).Bool("fatal", e.GetFatal()).Msg("generation ends")
+	l.endedAt[e.GetRun()] = time.Now()
+	l.storeDown[e.GetRun()] = e.GetBlameless()
+	l.command(ctx, "end generation",
+		&pb.Command{Command: &pb.Command_EndGeneration{EndGeneration: e}})
 }
 
 // finish closes a run whose ranks all ended cleanly.
@@ -136,13 +232,13 @@ func (l *lead) place(ctx context.Context) {
 	}
 	for _, d := range plan.Next(settled, l.views(st)) {
 		if !d.Place {
-			if l.waiting[d.Run] != d.Reason {
-				l.waiting[d.Run] = d.Reason
+			if before, _ := l.waiting.Swap(d.Run, d.Reason); before != d.Reason {
 				l.log.Info().Str("run", d.Run).Str("reason", d.Reason).Msg("run waits")
 			}
 			continue
 		}
-		delete(l.waiting, d.Run)
+		l.waiting.Delete(d.Run)
+		l.placedAt[d.Run] = time.Now()
 		l.command(ctx, "assign generation", &pb.Command{Command: &pb.Command_Assign{
 			Assign: d.Assign(l.recorders.lastStep(d.Run))}})
 	}
@@ -186,9 +282,15 @@ func (l *lead) settled(run *pb.Run) bool {
 	return true
 }
 
+// storePause is the pause after a generation that ended because the store did not answer.
+const storePause = 10 * time.Second
+
 // rested spaces the generations of a run that fails again and again without a new checkpoint: the
 // first retry is at once, then 0.25 s, doubling up to 30 s.
 func (l *lead) rested(run *pb.Run) bool {
+	if l.storeDown[run.GetId()] {
+		return time.Since(l.endedAt[run.GetId()]) >= storePause
+	}
 	if run.GetFailures() <= 1 {
 		return true
 	}

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/banyan-train/banyan/coordinator/state"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
@@ -20,6 +23,9 @@ type Proposer interface {
 const (
 	proposeTimeout = 10 * time.Second
 	tickEvery      = 200 * time.Millisecond
+	// firstGrace is how many lease times a new leader waits for a worker it has not heard: the old
+	// leader may have frozen, and the worker takes one to notice (I8, I9).
+	firstGrace = 3
 	// drainLimit bounds how many messages are taken before the state is looked at again.
 	drainLimit = 1024
 )
@@ -71,15 +77,20 @@ type lead struct {
 	inbox     chan any
 	ended     <-chan struct{} // closed when the leadership is over
 	recorders *recorders
+	epoch     uint64 // rises with every leadership of the group
 
-	sessions map[string]*session     // by worker
-	leases   map[string]time.Time    // by worker: when it was last heard
-	reports  map[rankKey]*rankReport // newest word of every rank
-	shards   map[shardKey]*pb.ShardReport
-	flying   map[checkpointKey]bool // manifests being written
-	waiting  map[string]string      // run -> why the planner cannot place it, logged on change
-	endedAt  map[string]time.Time   // run -> when its last generation ended
-	began    time.Time              // when this leadership began
+	sessions  map[string]*session     // by worker
+	leases    map[string]time.Time    // by worker: when it was last heard
+	reports   map[rankKey]*rankReport // newest word of every rank
+	shards    map[shardKey]*pb.ShardReport
+	flying    map[checkpointKey]bool // manifests being written
+	waiting   sync.Map               // run -> why the planner cannot place it; read by the services
+	endedAt   map[string]time.Time   // run -> when its last generation ended
+	storeDown map[string]bool        // run -> its last generation ended because the store was away
+	placedAt  map[string]time.Time   // run -> when its last generation was made
+	began     time.Time              // when this leadership began
+	drivenAt  time.Time              // when the state was looked at last
+	unsure    []committed            // checkpoints whose commit had no clear outcome
 }
 
 // rankReport is a rank's newest word and the worker that passed it on.
@@ -95,7 +106,8 @@ func newLead(cfg Config, p Proposer, m *state.Machine, bus Bus, ended <-chan str
 		inbox: make(chan any, 4096), sessions: map[string]*session{},
 		leases: map[string]time.Time{}, reports: map[rankKey]*rankReport{},
 		shards: map[shardKey]*pb.ShardReport{}, flying: map[checkpointKey]bool{},
-		waiting: map[string]string{}, endedAt: map[string]time.Time{},
+		endedAt:  map[string]time.Time{},
+		placedAt: map[string]time.Time{}, storeDown: map[string]bool{},
 	}
 	l.recorders = newRecorders(cfg, bus, l.post)
 	return l
@@ -115,8 +127,9 @@ func (l *lead) post(m any) bool {
 func (l *lead) run(ctx context.Context) {
 	defer l.recorders.close()
 	l.began = time.Now()
+	l.drivenAt = l.began
 	for _, w := range l.machine.Workers() {
-		l.leases[w.GetId()] = l.began // a full grace period (I8)
+		l.leases[w.GetId()] = l.began.Add(l.cfg.LeaseTTL * (firstGrace - 1)) // (I8)
 	}
 	for _, r := range l.machine.Runs() {
 		l.recorders.publish(r, r.GetEvents())
@@ -157,9 +170,10 @@ var errLeadershipLost = errors.New("leadership lost")
 func (l *lead) handle(ctx context.Context, m any) bool {
 	switch m := m.(type) {
 	case opened:
-		l.open(ctx, m.s)
+		l.open(m.s)
 	case closed:
 		if l.sessions[m.s.worker] == m.s {
+			l.leases[m.s.worker] = time.Unix(0, m.s.heard.Load())
 			delete(l.sessions, m.s.worker)
 			l.log.Info().Str("worker", m.s.worker).Msg("session closed")
 		}
@@ -167,7 +181,6 @@ func (l *lead) handle(ctx context.Context, m any) bool {
 		if l.sessions[m.s.worker] != m.s {
 			return false // an older session's last words
 		}
-		l.leases[m.s.worker] = time.Now()
 		return l.listen(ctx, m.s, m.m)
 	case proposal:
 		result, err := l.propose(ctx, m.cmd)
@@ -184,7 +197,7 @@ func (l *lead) handle(ctx context.Context, m any) bool {
 }
 
 // open registers a worker's session; an older session of the same worker is over.
-func (l *lead) open(ctx context.Context, s *session) {
+func (l *lead) open(s *session) {
 	if old := l.sessions[s.worker]; old != nil {
 		old.end(fmt.Errorf("worker %s opened a newer session", s.worker))
 	}
@@ -194,12 +207,29 @@ func (l *lead) open(ctx context.Context, s *session) {
 		}
 	}
 	l.sessions[s.worker] = s
-	l.leases[s.worker] = time.Now()
 	l.log.Info().Str("worker", s.worker).Msg("session open")
-	cmd := &pb.Command{Command: &pb.Command_RegisterWorker{
-		RegisterWorker: &pb.RegisterWorker{Worker: s.info}}}
-	if _, err := l.propose(ctx, cmd); err != nil {
-		l.log.Warn().Err(err).Str("worker", s.worker).Msg("register worker")
+}
+
+// register puts workers that the replicated state does not know as they are into it.
+func (l *lead) register(ctx context.Context) {
+	known := map[string]*pb.WorkerInfo{}
+	for _, w := range l.machine.Workers() {
+		known[w.GetId()] = w
+	}
+	for _, s := range l.sessions {
+		if s.refused || proto.Equal(known[s.worker], s.info) {
+			continue
+		}
+		result, err := l.propose(ctx, &pb.Command{Command: &pb.Command_RegisterWorker{
+			RegisterWorker: &pb.RegisterWorker{Worker: s.info}}})
+		if err != nil {
+			l.log.Warn().Err(err).Str("worker", s.worker).Msg("register worker; retrying")
+			continue
+		}
+		if s.refused = result.GetCode() != pb.ApplyResult_OK; s.refused {
+			l.log.Error().Str("worker", s.worker).Str("reason", result.GetReason()).
+				Msg("worker refused")
+		}
 	}
 }
 
@@ -215,7 +245,7 @@ func (l *lead) listen(ctx context.Context, s *session, m *pb.WorkerMessage) bool
 		l.missing(ctx, s)
 		return true
 	case *pb.WorkerMessage_Shard:
-		return l.collect(m.Shard)
+		return l.collect(s, m.Shard)
 	case *pb.WorkerMessage_Records:
 		if run, ok := l.machine.Run(m.Records.GetRun()); ok {
 			l.recorders.records(run, m.Records, s.sendAck)
@@ -225,7 +255,20 @@ func (l *lead) listen(ctx context.Context, s *session, m *pb.WorkerMessage) bool
 }
 
 // heard keeps a rank's newest word and reports whether its phase is news.
+//
+// A worker speaks for its own ranks only: for those placed on it, and for what it still has of
+// older generations.
 func (l *lead) heard(s *session, r *pb.RankReport) bool {
+	run, ok := l.machine.Run(r.GetRun())
+	if !ok || r.GetGeneration() > run.GetGeneration() {
+		return false
+	}
+	if r.GetGeneration() == run.GetGeneration() && state.Live(run) && !placed(run, r.GetRank(), s.worker) {
+		return false
+	}
+	if len(r.GetReason()) > maxReason {
+		r.Reason = strings.ToValidUTF8(r.Reason[:maxReason], "") + " ..."
+	}
 	k := rankKey{r.GetRun(), r.GetGeneration(), r.GetRank()}
 	old := l.reports[k]
 	now := &rankReport{worker: s.worker, RankReport: r, movedAt: time.Now()}
@@ -234,6 +277,15 @@ func (l *lead) heard(s *session, r *pb.RankReport) bool {
 	}
 	l.reports[k] = now
 	return old == nil || old.GetPhase() != r.GetPhase()
+}
+
+// maxReason bounds a rank's last words: they travel through Raft and to every watcher.
+const maxReason = 4 << 10
+
+// placed reports whether a rank of the run's live generation is on this worker.
+func placed(run *pb.Run, rank uint32, worker string) bool {
+	ranks := run.GetRanks()
+	return int(rank) < len(ranks) && ranks[rank].GetWorker() == worker
 }
 
 // missing ends running generations whose rank on this worker is not in its inventory: the daemon

@@ -64,12 +64,28 @@ func (c *Config) self() (Address, error) {
 	return Address{}, fmt.Errorf("coordinator %q is not among the members", c.ID)
 }
 
+// group is the coordinators' Raft group as one member sees it; consensus implements it.
+type group interface {
+	Proposer
+	// Leader is the id of the member known to lead; false while nobody is.
+	Leader() (id string, ok bool)
+	// LeaderCh tells when this member begins and ceases to lead.
+	LeaderCh() <-chan consensus.Leadership
+	// Verify makes what was read before it a linearizable read, or fails.
+	Verify(ctx context.Context) error
+}
+
+var (
+	_ group = (*consensus.Consensus)(nil)
+	_ Bus   = (*telemetry.Bus)(nil)
+)
+
 // member is one running coordinator.
 type member struct {
 	cfg       Config
 	machine   *state.Machine
-	consensus *consensus.Consensus
-	bus       *telemetry.Bus
+	consensus group
+	bus       Bus
 
 	mu   sync.Mutex
 	lead *lead // nil: this member does not lead
@@ -95,14 +111,17 @@ func Run(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("listen for gRPC: %w", err)
 	}
 	defer listener.Close()
-	if m.bus, err = startTelemetry(cfg, self); err != nil {
+	bus, err := startTelemetry(cfg, self)
+	if err != nil {
 		return err
 	}
-	defer m.bus.Close()
-	if m.consensus, err = startConsensus(cfg, self, m.machine, stop); err != nil {
+	defer bus.Close()
+	raft, err := startConsensus(cfg, self, m.machine, stop)
+	if err != nil {
 		return err
 	}
-	defer m.consensus.Close()
+	defer raft.Close()
+	m.bus, m.consensus = bus, raft
 	server := m.newServer()
 	go func() {
 		if err := server.Serve(listener); err != nil {
@@ -176,12 +195,13 @@ func (m *member) followLeadership(ctx context.Context) {
 				end()
 				end = nil
 			}
-			if !ok {
+			if !ok { // the disk refused a write; the reason is on its way (Fatal)
+				<-ctx.Done()
 				return
 			}
 			if change.Leader {
 				m.cfg.Log.Info().Uint64("epoch", change.Epoch).Msg("leads")
-				end = m.beginLead(ctx)
+				end = m.beginLead(ctx, change.Epoch)
 			}
 		case <-ctx.Done():
 			if end != nil {
@@ -193,10 +213,11 @@ func (m *member) followLeadership(ctx context.Context) {
 }
 
 // beginLead starts the leader's loop and returns what ends it.
-func (m *member) beginLead(ctx context.Context) func() {
+func (m *member) beginLead(ctx context.Context, epoch uint64) func() {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	l := newLead(m.cfg, m.consensus, m.machine, m.bus, ended)
+	l.epoch = epoch
 	m.setLead(l)
 	done := make(chan struct{})
 	go func() {

@@ -2,11 +2,13 @@ package server
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"github.com/banyan-train/banyan/coordinator/telemetry"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
@@ -117,6 +119,10 @@ func (p *publisher) publish(ctx context.Context, u unpublished) bool {
 		err := p.bus.Publish(try, p.run, u.id, u.item)
 		cancel()
 		if err == nil {
+			return true
+		}
+		if errors.Is(err, telemetry.ErrInvalid) {
+			p.log.Error().Err(err).Str("run", p.run).Msg("item cannot be published; dropped")
 			return true
 		}
 		p.log.Debug().Err(err).Str("run", p.run).Msg("publish; retrying")

@@ -54,6 +54,8 @@ type recorder struct {
 	events map[uint64]map[pb.EventKind]bool // accepted, by index
 	epoch  uint64                           // index of the newest resume: ids after it are new
 
+	resumes []*pb.Event
+
 	lastSeen atomic.Uint64 // last, for other goroutines
 }
 
@@ -77,13 +79,10 @@ func (r *recorder) work(ctx context.Context) {
 		case m := <-r.in:
 			switch m := m.(type) {
 			case recordsIn:
-				r.newest = m.run
+				r.catchUp(ctx, m.run, nil)
 				r.take(ctx, m)
 			case eventsIn:
-				r.newest = m.run
-				for _, e := range m.events {
-					r.event(ctx, e)
-				}
+				r.catchUp(ctx, m.run, m.events)
 				r.prune()
 			}
 		case <-ctx.Done():
@@ -92,15 +91,27 @@ func (r *recorder) work(ctx context.Context) {
 	}
 }
 
+// catchUp takes in every event that the replicated state knows, also those whose hand-over was
+// lost with the answer to a command: a resume must be known before the records after it come.
+func (r *recorder) catchUp(ctx context.Context, run *pb.Run, events []*pb.Event) {
+	r.newest = run
+	for _, list := range [][]*pb.Event{run.GetEvents(), events} {
+		for _, e := range list {
+			r.event(ctx, e)
+		}
+	}
+}
+
 // inherit learns what earlier leaders published.
 func (r *recorder) inherit(ctx context.Context) {
 	deadline := time.Now().Add(historyWait)
 	for ctx.Err() == nil {
-		r.last, r.recent = 0, map[uint64]*pb.StepRecord{}
+		r.last, r.recent, r.resumes = 0, map[uint64]*pb.StepRecord{}, nil
 		r.events = map[uint64]map[pb.EventKind]bool{}
 		try, cancel := context.WithTimeout(ctx, historyWait/2)
 		err := r.bus.Read(try, r.run, func(item *pb.WatchItem) error {
-			if s := item.GetStep(); s != nil && s.GetStep() == r.last+1 {
+			// The stream may have dropped the oldest ones.
+			if s := item.GetStep(); s != nil && s.GetStep() > r.last {
 				r.seen(s)
 			}
 			if e := item.GetEvent(); e != nil {
@@ -140,10 +151,12 @@ func (r *recorder) markEvent(e *pb.Event) bool {
 	if e.GetKind() == pb.EventKind_RUN_RESUMED {
 		// What was recorded past the resume point is superseded: an edit may change it.
 		r.epoch = e.GetIndex()
+		r.resumes = append(r.resumes, e)
 		for r.last > e.GetStep() {
 			delete(r.recent, r.last)
 			r.last--
 		}
+		r.lastSeen.Store(r.last)
 	}
 	return true
 }
@@ -167,19 +180,23 @@ func (r *recorder) take(ctx context.Context, in recordsIn) {
 	r.out.acknowledgeTo(in.m.GetGeneration(), in.ack)
 	ack := &pb.RecordsAck{Run: r.run, Generation: in.m.GetGeneration()}
 	for _, s := range in.m.GetRecords() {
+		if superseded(r.resumes, s) {
+			continue // a worker that comes back late with an older generation's steps
+		}
 		if s.GetStep() > r.last+1 {
 			r.fill(ctx, s.GetStep()-1)
 		}
-		switch {
-		case s.GetStep() <= r.last:
-			if first := r.recent[s.GetStep()]; first != nil && !SameRecord(first, s) {
-				r.post(diverged{r.run, in.m.GetGeneration(), divergence(first, s)})
-				return
-			}
-		case s.GetStep() == r.last+1:
-			r.record(s)
-		default:
+		if s.GetStep() > r.last+1 {
 			ack.ResendFrom = r.last + 1
+			break // those after it are no nearer
+		}
+		if s.GetStep() == r.last+1 {
+			r.record(s)
+			continue
+		}
+		if first := r.recent[s.GetStep()]; first != nil && !SameRecord(first, s) {
+			r.post(diverged{r.run, in.m.GetGeneration(), divergence(first, s)})
+			return
 		}
 	}
 	if ack.Step = r.out.published(r.last); ack.Step > 0 || ack.ResendFrom > 0 {
@@ -201,6 +218,9 @@ func (r *recorder) emit(id string, item *pb.WatchItem) {
 
 // fill accepts the records up to a step from the newest checkpoint's curve, if it holds them.
 func (r *recorder) fill(ctx context.Context, upTo uint64) {
+	if state.Newest(r.newest).GetStep() <= r.last {
+		return // it holds nothing new: not worth reading again and again
+	}
 	curve, err := r.curve(ctx, r.newest)
 	if err != nil {
 		r.log.Warn().Err(err).Str("run", r.run).Msg("fill gap in the loss curve")

@@ -15,6 +15,7 @@ import (
 	"github.com/banyan-train/banyan/coordinator/consensus"
 	"github.com/banyan-train/banyan/coordinator/spec"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
+	"github.com/banyan-train/banyan/store"
 	"github.com/banyan-train/banyan/store/router"
 )
 
@@ -29,19 +30,16 @@ const resolveTimeout = 5 * time.Minute
 
 // Launch resolves a spec and commits the run. The same request id gives the same run.
 func (s runService) Launch(ctx context.Context, q *pb.LaunchRequest) (*pb.LaunchResponse, error) {
-	l, err := s.m.leading()
+	l, run, err := s.m.begin(q.GetRequestId())
 	if err != nil {
 		return nil, err
 	}
-	if q.GetRequestId() == "" {
-		return nil, status.Error(codes.InvalidArgument, "launch: request_id is empty")
-	}
-	if run, ok := s.m.machine.Request(q.GetRequestId()); ok {
+	if run != "" {
 		return &pb.LaunchResponse{Run: run, Existed: true}, s.m.verify(ctx)
 	}
 	resolved, err := resolve(ctx, q.GetSpec())
 	if err != nil {
-		return nil, status.Error(codes.InvalidArgument, err.Error())
+		return nil, resolveError(err)
 	}
 	id := runID(q.GetSpec().GetName(), q.GetRequestId())
 	result, err := l.ask(ctx, &pb.Command{RequestId: q.GetRequestId(), Command: &pb.Command_Launch{
@@ -68,31 +66,69 @@ func resolve(ctx context.Context, s *pb.RunSpec) (*pb.ResolvedRun, error) {
 	return spec.Resolve(ctx, spec.Inputs{Spec: s, Opener: opener})
 }
 
+// begin opens a mutating call: it needs an idempotency id (I5), and one that was applied before is
+// answered with its run.
+func (m *member) begin(requestID string) (l *lead, run string, err error) {
+	if l, err = m.leading(); err != nil {
+		return nil, "", err
+	}
+	if requestID == "" {
+		return nil, "", status.Error(codes.InvalidArgument, "request_id is empty")
+	}
+	run, _ = m.machine.Request(requestID)
+	return l, run, nil
+}
+
+// resolveError tells a store that does not answer, worth another try, from a spec that is wrong.
+func resolveError(err error) error {
+	if errors.Is(err, store.ErrUnreachable) || errors.Is(err, context.DeadlineExceeded) {
+		return status.Error(codes.DeadlineExceeded, err.Error())
+	}
+	return status.Error(codes.InvalidArgument, err.Error())
+}
+
+// explain adds why a waiting run waits, which only the leader knows.
+func (l *lead) explain(run *pb.Run) {
+	if why, ok := l.waiting.Load(run.GetId()); ok && run.GetState() == pb.RunState_PENDING {
+		run.Reason = why.(string)
+	}
+}
+
 // GetRun answers one run by id, or by name when only one run has it.
 func (s runService) GetRun(ctx context.Context, q *pb.GetRunRequest) (*pb.Run, error) {
-	if _, err := s.m.leading(); err != nil {
+	l, err := s.m.leading()
+	if err != nil {
 		return nil, err
 	}
 	run, err := s.m.find(q.GetRun())
 	if err != nil {
 		return nil, err
 	}
+	l.explain(run)
 	return run, s.m.verify(ctx)
 }
 
 // ListRuns answers all runs in launch order.
 func (s runService) ListRuns(ctx context.Context, _ *pb.ListRunsRequest) (*pb.ListRunsResponse, error) {
-	if _, err := s.m.leading(); err != nil {
+	l, err := s.m.leading()
+	if err != nil {
 		return nil, err
 	}
-	return &pb.ListRunsResponse{Runs: s.m.machine.Runs()}, s.m.verify(ctx)
+	runs := s.m.machine.Runs()
+	for _, run := range runs {
+		l.explain(run)
+	}
+	return &pb.ListRunsResponse{Runs: runs}, s.m.verify(ctx)
 }
 
 // Stop asks a run to checkpoint at the next step boundary and end.
 func (s runService) Stop(ctx context.Context, q *pb.StopRequest) (*pb.StopResponse, error) {
-	l, err := s.m.leading()
+	l, before, err := s.m.begin(q.GetRequestId())
 	if err != nil {
 		return nil, err
+	}
+	if before != "" {
+		return &pb.StopResponse{}, s.m.verify(ctx)
 	}
 	run, err := s.m.find(q.GetRun())
 	if err != nil {
@@ -108,9 +144,12 @@ func (s runService) Stop(ctx context.Context, q *pb.StopRequest) (*pb.StopRespon
 
 // Resume wakes a stopped, failed or finished run, with recorded edits of its spec.
 func (s runService) Resume(ctx context.Context, q *pb.ResumeRequest) (*pb.ResumeResponse, error) {
-	l, err := s.m.leading()
+	l, before, err := s.m.begin(q.GetRequestId())
 	if err != nil {
 		return nil, err
+	}
+	if before != "" {
+		return &pb.ResumeResponse{}, s.m.verify(ctx)
 	}
 	run, err := s.m.find(q.GetRun())
 	if err != nil {
@@ -123,7 +162,7 @@ func (s runService) Resume(ctx context.Context, q *pb.ResumeRequest) (*pb.Resume
 			cmd.Resolved, err = resolve(ctx, edited)
 		}
 		if err != nil {
-			return nil, status.Error(codes.InvalidArgument, err.Error())
+			return nil, resolveError(err)
 		}
 	}
 	result, err := l.ask(ctx, &pb.Command{RequestId: q.GetRequestId(),

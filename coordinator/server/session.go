@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"errors"
+	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -19,10 +21,16 @@ type session struct {
 	out    chan *pb.CoordinatorMessage
 	stop   context.CancelCauseFunc
 	last   *pb.Desired // what the worker was told last; only the loop touches it
+	// refused: the state machine does not take this worker; only the loop touches it.
+	refused bool
+	heard   atomic.Int64 // unix ns at which its last message arrived, however long it then waits
 }
 
 // sessionQueue bounds what waits for a slow worker; past it the session ends and begins anew.
 const sessionQueue = 1024
+
+// touch renews the worker's lease.
+func (s *session) touch() { s.heard.Store(time.Now().UnixNano()) }
 
 func (s *session) end(cause error) { s.stop(cause) }
 
@@ -71,7 +79,9 @@ func (w workerService) Session(stream pb.WorkerService_SessionServer) error {
 	defer stop(nil)
 	s := &session{worker: hello.GetInfo().GetId(), info: hello.GetInfo(), host: hello.GetHost(),
 		out: make(chan *pb.CoordinatorMessage, sessionQueue), stop: stop}
-	welcome := &pb.Welcome{LeaseTtlMs: w.m.cfg.LeaseTTL.Milliseconds(), Leader: w.m.cfg.ID}
+	s.touch()
+	welcome := &pb.Welcome{LeaseTtlMs: w.m.cfg.LeaseTTL.Milliseconds(), Leader: w.m.cfg.ID,
+		Epoch: l.epoch}
 	s.send(&pb.CoordinatorMessage{Message: &pb.CoordinatorMessage_Welcome{Welcome: welcome}})
 	if !l.post(opened{s}) {
 		return w.m.notLeader()
@@ -84,18 +94,24 @@ func (w workerService) Session(stream pb.WorkerService_SessionServer) error {
 				stop(err)
 				return
 			}
+			s.touch()
 			if !l.post(said{s, m}) {
 				stop(errLeadershipLost)
 				return
 			}
 		}
 	}()
+	beat := time.NewTicker(w.m.cfg.LeaseTTL / 4)
+	defer beat.Stop()
 	for {
 		select {
 		case m := <-s.out:
 			if err := stream.Send(m); err != nil {
 				return err
 			}
+		case <-beat.C:
+			s.send(&pb.CoordinatorMessage{Message: &pb.CoordinatorMessage_Heartbeat{
+				Heartbeat: &pb.Heartbeat{}}})
 		case <-ctx.Done():
 			return w.ending(context.Cause(ctx))
 		case <-l.ended:

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -39,7 +40,11 @@ type watcher struct {
 	last   uint64                           // newest step sent
 	early  map[uint64]*pb.StepRecord        // from the hub, waiting for the steps before them
 	events map[uint64]map[pb.EventKind]bool // sent
+	heard  chan struct{}                    // holds a token after an item has come or gone
 	floor  uint64                           // events up to this index were seen by the client
+
+	resumes    []*pb.Event // known, by index
+	generation uint64      // newest one that resumes are known of
 }
 
 // Watch is served by the leader, or by any member while nobody leads. The stream's flow control is
@@ -55,10 +60,11 @@ func (s runService) Watch(q *pb.WatchRequest, stream pb.RunService_WatchServer) 
 	}
 	w := &watcher{m: s.m, run: run.GetId(), stream: stream, last: q.GetAfterStep(),
 		floor: q.GetAfterEvent(), events: map[uint64]map[pb.EventKind]bool{},
-		early: map[uint64]*pb.StepRecord{}}
+		early: map[uint64]*pb.StepRecord{}, heard: make(chan struct{}, 1)}
+	w.learn(run)
 	ctx, cancel := context.WithCancelCause(stream.Context())
 	defer cancel(nil)
-	heard := make(chan struct{}, 1)
+	heard := w.heard
 	var helpers sync.WaitGroup
 	helpers.Go(func() { w.awaitQuiet(ctx, heard, cancel) })
 	if l != nil {
@@ -139,6 +145,9 @@ func (w *watcher) hurry(ctx context.Context, item *pb.WatchItem) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if s := item.GetStep(); s != nil {
+		if err := w.announce(ctx, s.GetGeneration(), 0); err != nil || superseded(w.resumes, s) {
+			return err
+		}
 		if s.GetStep() > w.last+1 {
 			if len(w.early) < hubBuffer {
 				w.early[s.GetStep()] = s
@@ -158,12 +167,22 @@ func (w *watcher) fromBus(ctx context.Context, item *pb.WatchItem) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if s := item.GetStep(); s != nil {
+		if err := w.announce(ctx, s.GetGeneration(), 0); err != nil || superseded(w.resumes, s) {
+			return err
+		}
 		if s.GetStep() > w.last+1 {
-			w.fill(ctx, s.GetStep()-1)
+			if err := w.fill(ctx, s.GetStep()-1); err != nil {
+				return err
+			}
 		}
 		return w.step(ctx, s)
 	}
 	if e := item.GetEvent(); e != nil {
+		if closing(e) && w.last < e.GetStep() {
+			if err := w.fill(ctx, e.GetStep()); err != nil {
+				return err
+			}
+		}
 		return w.event(ctx, e)
 	}
 	return nil
@@ -194,7 +213,7 @@ func (w *watcher) step(_ context.Context, s *pb.StepRecord) error {
 	for s != nil && s.GetStep() > w.last {
 		w.last = s.GetStep()
 		delete(w.early, w.last)
-		if err := w.stream.Send(&pb.WatchItem{Item: &pb.WatchItem_Step{Step: s}}); err != nil {
+		if err := w.put(&pb.WatchItem{Item: &pb.WatchItem_Step{Step: s}}); err != nil {
 			return err
 		}
 		s = w.early[w.last+1]
@@ -202,29 +221,48 @@ func (w *watcher) step(_ context.Context, s *pb.StepRecord) error {
 	return nil
 }
 
-// fill sends steps that telemetry no longer has, from the newest checkpoint's curve.
-func (w *watcher) fill(ctx context.Context, upTo uint64) {
+// put sends an item, and tells awaitQuiet that the watch is alive, however slow its client.
+func (w *watcher) put(item *pb.WatchItem) error {
+	err := w.stream.Send(item)
+	select {
+	case w.heard <- struct{}{}:
+	default:
+	}
+	return err
+}
+
+// fill sends steps that telemetry no longer has, from the newest checkpoint's curve. When the curve
+// cannot be read the watch ends with an error rather than with a hole: the client comes back.
+func (w *watcher) fill(ctx context.Context, upTo uint64) error {
 	run, ok := w.m.machine.Run(w.run)
-	if !ok {
-		return
+	if !ok || state.Newest(run).GetStep() <= w.last {
+		return nil // no curve holds what is missing
 	}
 	curve, err := newestCurve(ctx, run)
 	if err != nil {
-		w.m.cfg.Log.Warn().Err(err).Str("run", w.run).Msg("fill gap for a watcher")
-		return
+		return fmt.Errorf("fill the curve from step %d: %w", w.last+1, err)
 	}
 	for _, s := range curve {
 		if s.GetStep() != w.last+1 || s.GetStep() > upTo {
 			continue
 		}
 		w.last = s.GetStep()
-		if w.stream.Send(&pb.WatchItem{Item: &pb.WatchItem_Step{Step: s}}) != nil {
-			return
+		if err := w.put(&pb.WatchItem{Item: &pb.WatchItem_Step{Step: s}}); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 func (w *watcher) event(ctx context.Context, e *pb.Event) error {
+	if err := w.announce(ctx, e.GetGeneration(), e.GetIndex()); err != nil {
+		return err
+	}
+	return w.send(ctx, e)
+}
+
+// send sends an event unless it was sent before.
+func (w *watcher) send(ctx context.Context, e *pb.Event) error {
 	if w.events[e.GetIndex()][e.GetKind()] {
 		return nil
 	}
@@ -233,11 +271,14 @@ func (w *watcher) event(ctx context.Context, e *pb.Event) error {
 	}
 	w.events[e.GetIndex()][e.GetKind()] = true
 	if e.GetKind() == pb.EventKind_RUN_RESUMED {
-		w.last = min(w.last, e.GetStep()) // what follows supersedes it
-		clear(w.early)
+		w.learn(&pb.Run{Events: []*pb.Event{e}})
+		if e.GetIndex() > w.floor {
+			w.last = min(w.last, e.GetStep()) // what follows supersedes it
+			clear(w.early)
+		}
 	}
 	if e.GetIndex() > w.floor {
-		if err := w.stream.Send(&pb.WatchItem{Item: &pb.WatchItem_Event{Event: e}}); err != nil {
+		if err := w.put(&pb.WatchItem{Item: &pb.WatchItem_Event{Event: e}}); err != nil {
 			return err
 		}
 	}
@@ -267,10 +308,16 @@ func (w *watcher) maybeOver(ctx context.Context, e *pb.Event) error {
 		}
 	}
 	run, ok := w.m.machine.Run(w.run)
-	if ok && state.Over(run) && run.GetGeneration() == e.GetGeneration() {
-		return errOver
+	if !ok || !state.Over(run) || run.GetGeneration() != e.GetGeneration() {
+		return nil
 	}
-	return nil
+	w.learn(run)
+	for _, x := range w.resumes {
+		if x.GetIndex() > e.GetIndex() {
+			return nil
+		}
+	}
+	return errOver
 }
 
 // fromCheckpoint ends the watch of a finished run whose telemetry is gone.
@@ -281,7 +328,9 @@ func (w *watcher) fromCheckpoint() error {
 	if !ok {
 		return nil
 	}
-	w.fill(w.stream.Context(), state.Newest(run).GetStep())
+	if err := w.fill(w.stream.Context(), state.Newest(run).GetStep()); err != nil {
+		return status.Error(codes.Unavailable, err.Error())
+	}
 	for _, e := range run.GetEvents() {
 		if !w.events[e.GetIndex()][e.GetKind()] && e.GetIndex() > w.floor {
 			if err := w.stream.Send(&pb.WatchItem{Item: &pb.WatchItem_Event{Event: e}}); err != nil {

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
+	"sync"
 
 	"github.com/banyan-train/banyan/checkpoint/hf"
 	"github.com/banyan-train/banyan/dataset"
@@ -23,11 +25,12 @@ type Inputs struct {
 	readers *readers // nil: the real ones
 }
 
-// readers read and pin the three kinds of input.
+// readers read and pin the three kinds of input, and look whether checkpoints have a place.
 type readers struct {
 	model     func(ctx context.Context, uri string) (*pb.ModelConfig, []*pb.PinnedFile, error)
 	tokenizer func(ctx context.Context, uri string) (*pb.TokenizerPin, error)
 	corpus    func(ctx context.Context, d *pb.Data, globalBatch uint32) (*pb.Corpus, error)
+	target    func(ctx context.Context, uri string) error
 }
 
 func readersOf(op store.Opener) *readers {
@@ -46,7 +49,22 @@ func readersOf(op store.Opener) *readers {
 		corpus: func(ctx context.Context, d *pb.Data, globalBatch uint32) (*pb.Corpus, error) {
 			return dataset.Pin(ctx, op, d, globalBatch)
 		},
+		target: func(ctx context.Context, uri string) error { return reachable(ctx, op, uri) },
 	}
+}
+
+// reachable says whether a checkpoint folder can be looked into: a missing bucket or credentials
+// that are not let in would otherwise come out at the first checkpoint only. That writing is
+// allowed too cannot be known without writing.
+func reachable(ctx context.Context, op store.Opener, uri string) error {
+	bucket, key, err := op.Open(strings.TrimRight(uri, "/") + "/manifest.json")
+	if err != nil {
+		return err
+	}
+	if _, err = bucket.Stat(ctx, key); errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // Resolve reads and pins every input of a spec: what it returns is all that the loss curve and
@@ -62,20 +80,7 @@ func Resolve(ctx context.Context, in Inputs) (*pb.ResolvedRun, error) {
 	}
 	r := &pb.ResolvedRun{Spec: proto.CloneOf(in.Spec)}
 	s := r.Spec
-	var errs []error
-	read := func(field string, err error) {
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", field, err))
-		}
-	}
-	var err error
-	r.Model, r.BaseFiles, err = from.model(ctx, s.Base.Model)
-	read("base.model", err)
-	r.Tokenizer, err = from.tokenizer(ctx, s.Base.Tokenizer)
-	read("base.tokenizer", err)
-	r.Corpus, err = from.corpus(ctx, s.Data, s.Train.GlobalBatch)
-	read("data.sources", err)
-	if err := errors.Join(errs...); err != nil {
+	if err := from.readAll(ctx, r); err != nil {
 		return nil, fmt.Errorf("resolve run %s: %w", s.Name, err)
 	}
 	r.TotalSteps = TotalSteps(s)
@@ -83,10 +88,41 @@ func Resolve(ctx context.Context, in Inputs) (*pb.ResolvedRun, error) {
 		return nil, fmt.Errorf("resolve run %s: %w", s.Name, err)
 	}
 	r.Parameters = model.ParameterCount(r.Model)
+	var err error
 	if r.Digest, err = Digest(r); err != nil {
 		return nil, err
 	}
 	return r, nil
+}
+
+// readAll fills in what a run's inputs are. They are read side by side: a store that does not
+// answer is waited for once, not once an input.
+func (from *readers) readAll(ctx context.Context, r *pb.ResolvedRun) error {
+	s := r.Spec
+	var errs [4]error // in the order of the spec
+	var wait sync.WaitGroup
+	read := func(i int, field string, do func() error) {
+		wait.Go(func() {
+			if err := do(); err != nil {
+				errs[i] = fmt.Errorf("%s: %w", field, err)
+			}
+		})
+	}
+	read(0, "base.model", func() (err error) {
+		r.Model, r.BaseFiles, err = from.model(ctx, s.Base.Model)
+		return err
+	})
+	read(1, "base.tokenizer", func() (err error) {
+		r.Tokenizer, err = from.tokenizer(ctx, s.Base.Tokenizer)
+		return err
+	})
+	read(2, "data.sources", func() (err error) {
+		r.Corpus, err = from.corpus(ctx, s.Data, s.Train.GlobalBatch)
+		return err
+	})
+	read(3, "checkpoint.to", func() error { return from.target(ctx, s.Checkpoint.To) })
+	wait.Wait()
+	return errors.Join(errs[:]...)
 }
 
 // fit checks the inputs against each other and against the spec.

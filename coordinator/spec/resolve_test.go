@@ -29,6 +29,7 @@ func fakes() *readers {
 		model: func(_ context.Context, uri string) (*pb.ModelConfig, []*pb.PinnedFile, error) {
 			return tinyModel(), []*pb.PinnedFile{{Uri: uri + "/config.json", Size: 2, Etag: "e"}}, nil
 		},
+		target: func(context.Context, string) error { return nil },
 		tokenizer: func(_ context.Context, uri string) (*pb.TokenizerPin, error) {
 			return &pb.TokenizerPin{Uri: uri, Sha256: "aa", VocabSize: 500, EosId: 1, BosId: 2}, nil
 		},
@@ -97,6 +98,9 @@ func TestResolveRefuses(t *testing.T) {
 			[]string{"data.seq_len: 8192", "at most 4096"}},
 		{"schedule", []string{"train.schedule.warmup=20K"}, func(*readers) {},
 			[]string{"train.schedule: ", "22000 steps"}},
+		{"no place for checkpoints", nil, func(r *readers) {
+			r.target = func(_ context.Context, uri string) error { return errors.New(uri + ": no such bucket") }
+		}, []string{"checkpoint.to: ", "no such bucket"}},
 		{"all at once", nil, func(r *readers) {
 			r.corpus = func(context.Context, *pb.Data, uint32) (*pb.Corpus, error) {
 				return nil, errors.New("no such bucket")

@@ -183,10 +183,15 @@ func (c *change) endGeneration(x *pb.EndGeneration) {
 	}
 	c.event(pb.EventKind_GENERATION_ENDED, r.Generation, Newest(r).GetStep(),
 		"generation %d ended: %s", r.Generation, x.Reason)
-	if !committedBy(r, r.Generation) {
+	if !committedBy(r, r.Generation) && !x.Blameless {
 		r.Failures++
 	}
+	step, total := Newest(r).GetStep(), r.Resolved.GetTotalSteps()
 	switch {
+	case step == total && !x.Fatal:
+		// Nothing is left to train; only the goodbye was cut short.
+		c.end(r, pb.RunState_SUCCEEDED, fmt.Sprintf("%s at step %d of %d", pb.RunState_SUCCEEDED,
+			step, total))
 	case x.Fatal:
 		c.end(r, pb.RunState_FAILED, x.Reason)
 	case r.StopRequested:

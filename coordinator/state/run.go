@@ -9,6 +9,10 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
+// MaxDevices bounds what one worker may offer: a host has a handful of GPUs, and the planner lists
+// every free device.
+const MaxDevices = 1024
+
 // Live says whether a run has a live generation: ranks that start or step.
 func Live(r *pb.Run) bool {
 	return r.GetState() == pb.RunState_ASSIGNED || r.GetState() == pb.RunState_RUNNING
@@ -123,10 +127,9 @@ func (c *change) resume(x *pb.ResumeRun) {
 			"raise train.tokens or train.steps", r.Id, step, next.GetTotalSteps())
 		return
 	}
-	if len(r.Checkpoints) > 0 && !proto.Equal(r.Resolved.GetModel(), next.GetModel()) {
-		c.refuse(pb.ApplyResult_CONFLICT,
-			"the edit changes the model of run %s, its checkpoints would not fit; launch a new run",
-			r.Id)
+	if what := changedInput(r.Resolved, next); what != "" && len(r.Checkpoints) > 0 {
+		c.refuse(pb.ApplyResult_CONFLICT, "%s of run %s is not what its checkpoints were trained with; "+
+			"restore it, or launch a new run from an export", what, r.Id)
 		return
 	}
 	if Stranded(r) != "" {
@@ -144,6 +147,39 @@ func (c *change) resume(x *pb.ResumeRun) {
 		step, r.Resolved.TotalSteps, edit)
 }
 
+// changedInput names the first thing that a resumed run may not change, or "": what its weights
+// are, and what its data cursor counts in.
+func changedInput(a, b *pb.ResolvedRun) string {
+	da, db := a.GetSpec().GetData(), b.GetSpec().GetData()
+	ta, tb := a.GetSpec().GetTrain(), b.GetSpec().GetTrain()
+	switch {
+	case !proto.Equal(a.GetModel(), b.GetModel()):
+		return "the model"
+	case a.GetTokenizer().GetSha256() != b.GetTokenizer().GetSha256():
+		return "the tokenizer"
+	case da.GetSeqLen() != db.GetSeqLen():
+		return "data.seq_len"
+	case da.GetBos() != db.GetBos():
+		return "data.bos"
+	case ta.GetGlobalBatch() != tb.GetGlobalBatch():
+		return "train.global_batch"
+	case ta.GetSeed() != tb.GetSeed():
+		return "train.seed"
+	}
+	if len(a.GetCorpus().GetSources()) != len(b.GetCorpus().GetSources()) {
+		return "the list of sources"
+	}
+	for i, s := range a.GetCorpus().GetSources() {
+		n := b.GetCorpus().GetSources()[i]
+		if !slices.EqualFunc(s.GetFiles(), n.GetFiles(), func(x, y *pb.PinnedFile) bool {
+			return proto.Equal(x, y)
+		}) {
+			return "the corpus of source " + s.GetName()
+		}
+	}
+	return ""
+}
+
 // end puts a run to rest and says so.
 func (c *change) end(r *pb.Run, s pb.RunState, reason string) {
 	kinds := map[pb.RunState]pb.EventKind{
@@ -158,9 +194,9 @@ func (c *change) end(r *pb.Run, s pb.RunState, reason string) {
 // registerWorker adds a worker or replaces what is known of it. Workers stay in order of id.
 func (c *change) registerWorker(x *pb.RegisterWorker) {
 	w := x.GetWorker()
-	if w.GetId() == "" || w.GetDevices() == 0 {
-		c.refuse(pb.ApplyResult_CONFLICT, "worker %q offers %d devices; it needs an id and a device",
-			w.GetId(), w.GetDevices())
+	if w.GetId() == "" || w.GetDevices() == 0 || w.GetDevices() > MaxDevices {
+		c.refuse(pb.ApplyResult_CONFLICT, "worker %q offers %d devices; it needs an id and 1 to %d devices",
+			w.GetId(), w.GetDevices(), MaxDevices)
 		return
 	}
 	i, found := slices.BinarySearchFunc(c.st.Workers, w.Id, func(a *pb.WorkerInfo, id string) int {

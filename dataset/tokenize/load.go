@@ -26,13 +26,17 @@ const (
 // tokenizer_config.json means that the tokenizer names neither BOS nor EOS.
 func Load(ctx context.Context, op store.Opener, uri string) (Tokenizer, *pb.TokenizerPin, error) {
 	main := mainURI(uri)
-	tok, sum, err := load(ctx, op, main)
+	data, config, err := read(ctx, op, main)
 	if err != nil {
 		return nil, nil, err
 	}
+	tok, err := Parse(data, config)
+	if err != nil {
+		return nil, nil, fmt.Errorf("load tokenizer %s: %w", main, err)
+	}
 	pin := &pb.TokenizerPin{
 		Uri:       main,
-		Sha256:    sum,
+		Sha256:    Digest(data, config),
 		VocabSize: uint32(tok.VocabSize()),
 		EosId:     idOrNone(tok.EOS()),
 		BosId:     idOrNone(tok.BOS()),
@@ -43,14 +47,18 @@ func Load(ctx context.Context, op store.Opener, uri string) (Tokenizer, *pb.Toke
 // LoadPinned reads the tokenizer a pin names. It fails with store.ErrChanged if tokenizer.json or
 // tokenizer_config.json is not byte for byte what was pinned.
 func LoadPinned(ctx context.Context, op store.Opener, pin *pb.TokenizerPin) (Tokenizer, error) {
-	tok, sum, err := load(ctx, op, pin.GetUri())
+	data, config, err := read(ctx, op, pin.GetUri())
 	if err != nil {
 		return nil, err
 	}
-	if sum != pin.GetSha256() {
+	if sum := Digest(data, config); sum != pin.GetSha256() { // first: a changed file may be no JSON
 		return nil, fmt.Errorf(
 			"load tokenizer %s: its sha256 with %s is %s, pinned was %s: %w; restore the files, or "+
 				"launch a new run", pin.GetUri(), configFile, sum, pin.GetSha256(), store.ErrChanged)
+	}
+	tok, err := Parse(data, config)
+	if err != nil {
+		return nil, fmt.Errorf("load tokenizer %s: %w", pin.GetUri(), err)
 	}
 	return tok, nil
 }
@@ -77,23 +85,19 @@ func Files(ctx context.Context, op store.Opener, uri string) (map[string][]byte,
 	return files, nil
 }
 
-func load(ctx context.Context, op store.Opener, uri string) (Tokenizer, string, error) {
-	data, err := readAll(ctx, op, uri)
-	if err != nil {
-		return nil, "", fmt.Errorf("load tokenizer: %w", err)
+// read returns tokenizer.json and tokenizer_config.json, nil where there is none.
+func read(ctx context.Context, op store.Opener, uri string) (data, config []byte, err error) {
+	if data, err = readAll(ctx, op, uri); err != nil {
+		return nil, nil, fmt.Errorf("load tokenizer: %w", err)
 	}
-	config, err := readAll(ctx, op, beside(uri, configFile))
+	config, err = readAll(ctx, op, beside(uri, configFile))
 	if errors.Is(err, store.ErrNotFound) {
 		config, err = nil, nil
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("load tokenizer: %w", err)
+		return nil, nil, fmt.Errorf("load tokenizer: %w", err)
 	}
-	tok, err := Parse(data, config)
-	if err != nil {
-		return nil, "", fmt.Errorf("load tokenizer %s: %w", uri, err)
-	}
-	return tok, Digest(data, config), nil
+	return data, config, nil
 }
 
 // Digest is the sha256 (hex) that pins a tokenizer: over the length (8 bytes, little endian) and

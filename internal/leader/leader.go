@@ -121,6 +121,19 @@ func Retryable(err error) bool {
 	return false
 }
 
+// noLeaderError says in plain words that nobody could serve a call; its cause keeps the status.
+type noLeaderError struct {
+	addr  string
+	cause error
+}
+
+func (e *noLeaderError) Error() string {
+	return fmt.Sprintf("no coordinator leads (last asked %s): %s", e.addr,
+		status.Convert(e.cause).Message())
+}
+
+func (e *noLeaderError) Unwrap() error { return e.cause }
+
 // Do calls the leader until it answers, the error is final, or ctx ends.
 func (f *Finder) Do(ctx context.Context, call func(context.Context, *grpc.ClientConn) error) error {
 	for {
@@ -134,7 +147,7 @@ func (f *Finder) Do(ctx context.Context, call func(context.Context, *grpc.Client
 		f.Failed(addr, err)
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("no coordinator leads (last asked %s): %w", addr, err)
+			return &noLeaderError{addr, err}
 		case <-time.After(retryPause):
 		}
 	}

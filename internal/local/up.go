@@ -35,7 +35,10 @@ type Config struct {
 // ParentPipe is set in the environment of children: they end when their standard input does.
 const ParentPipe = "BANYAN_PARENT_PIPE"
 
-const readyTimeout = 60 * time.Second
+const (
+	readyTimeout = 60 * time.Second
+	readyTry     = time.Second
+)
 
 // child is one process of the cluster.
 type child struct {
@@ -186,7 +189,10 @@ func awaitReady(ctx context.Context, cluster *Cluster, cfg Config, children []*c
 	}
 	defer c.Close()
 	for {
-		workers, err := c.Workers(ctx)
+		// A call looks for a leader until its context ends; a child that died must show before that.
+		try, stop := context.WithTimeout(ctx, readyTry)
+		workers, err := c.Workers(try)
+		stop()
 		if err == nil && live(workers) >= cfg.Workers {
 			return nil
 		}

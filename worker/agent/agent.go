@@ -28,6 +28,9 @@ type Config struct {
 	Log          zerolog.Logger
 }
 
+// maxDevices is what coordinators accept from one worker.
+const maxDevices = 1024
+
 // Validate fills defaults and refuses what cannot work.
 func (c *Config) Validate() error {
 	if c.ID == "" {
@@ -38,6 +41,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Devices <= 0 {
 		c.Devices = 1
+	}
+	if c.Devices > maxDevices {
+		return fmt.Errorf("worker: %d devices; a worker offers at most %d", c.Devices, maxDevices)
 	}
 	if c.Threads <= 0 {
 		c.Threads = max(1, runtime.NumCPU()/c.Devices)

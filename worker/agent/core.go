@@ -17,8 +17,12 @@ type key struct {
 	rank       uint32
 }
 
-// Messages to the core. Messages of the leader arrive as *pb.CoordinatorMessage.
+// Messages to the core.
 type (
+	fromLeader struct {
+		s *session
+		m *pb.CoordinatorMessage
+	}
 	sessionUp   struct{ s *session }
 	sessionDown struct{ s *session }
 	rankSaid    struct {
@@ -36,6 +40,7 @@ type core struct {
 	cfg     Config
 	inbox   chan any
 	session *session // nil: none
+	epoch   uint64   // newest leadership heard of
 	desired map[key]*pb.RankAssignment
 	procs   map[key]*process // running ones
 	outbox  *outbox
@@ -81,14 +86,20 @@ func (c *core) shutdown() {
 func (c *core) handle(m any) {
 	switch m := m.(type) {
 	case sessionUp:
-		c.session = m.s
+		if m.s.epoch < c.epoch {
+			m.s.cancel() // a leader of the past that does not know it yet
+			return
+		}
+		c.session, c.epoch = m.s, m.s.epoch
 		c.sayAll(c.outbox.everything())
 	case sessionDown:
 		if c.session == m.s {
 			c.session = nil
 		}
-	case *pb.CoordinatorMessage:
-		c.fromLeader(m)
+	case fromLeader:
+		if m.s == c.session {
+			c.obey(m.m)
+		}
 	case rankSaid:
 		c.fromRank(m.p, m.m)
 	case rankExited:
@@ -96,7 +107,7 @@ func (c *core) handle(m any) {
 	}
 }
 
-func (c *core) fromLeader(m *pb.CoordinatorMessage) {
+func (c *core) obey(m *pb.CoordinatorMessage) {
 	switch m := m.GetMessage().(type) {
 	case *pb.CoordinatorMessage_Desired:
 		c.desired = map[key]*pb.RankAssignment{}

@@ -75,7 +75,9 @@ func (o *outbox) record(k key, r *pb.StepRecord) *pb.WorkerMessage {
 	return recordsMessage(k, []*pb.StepRecord{r})
 }
 
-// acknowledge drops what the leader has published. With a gap it answers what to say again.
+// acknowledge drops what the leader has published. With a gap it answers what to say again, if that
+// can close it: a leader that lost what an earlier one had acknowledged waits for a checkpoint's
+// curve, and would ask again at once.
 func (o *outbox) acknowledge(a *pb.RecordsAck) []*pb.WorkerMessage {
 	var again []*pb.WorkerMessage
 	for k, q := range o.records {
@@ -88,8 +90,8 @@ func (o *outbox) acknowledge(a *pb.RecordsAck) []*pb.WorkerMessage {
 		}
 		q.list = slices.Clone(q.list[i:])
 		q.stalled = false
-		if a.GetResendFrom() > 0 && len(q.list) > 0 {
-			again = append(again, recordsMessage(k, q.list))
+		if len(q.list) > 0 && q.list[0].GetStep() <= a.GetResendFrom() {
+			again = append(again, q.messages(k)...)
 		}
 		if len(q.list) == 0 && o.reports[k] == nil {
 			delete(o.records, k)
@@ -122,7 +124,7 @@ func (o *outbox) overdue() []*pb.WorkerMessage {
 	var out []*pb.WorkerMessage
 	for k, q := range o.records {
 		if q.stalled && len(q.list) > 0 {
-			out = append(out, recordsMessage(k, q.list))
+			out = append(out, q.messages(k)...)
 		}
 		q.stalled = true
 	}
@@ -134,9 +136,7 @@ func (o *outbox) overdue() []*pb.WorkerMessage {
 func (o *outbox) everything() []*pb.WorkerMessage {
 	var out []*pb.WorkerMessage
 	for k, q := range o.records {
-		if len(q.list) > 0 {
-			out = append(out, recordsMessage(k, q.list))
-		}
+		out = append(out, q.messages(k)...)
 	}
 	for _, byStep := range o.shards {
 		for _, step := range slices.Sorted(maps.Keys(byStep)) {
@@ -148,6 +148,18 @@ func (o *outbox) everything() []*pb.WorkerMessage {
 		have.Ranks = append(have.Ranks, r)
 	}
 	return append(out, &pb.WorkerMessage{Message: &pb.WorkerMessage_Inventory{Inventory: have}})
+}
+
+// recordsPerMessage keeps a message far below what gRPC takes, however many sources a record has.
+const recordsPerMessage = 500
+
+// messages says everything in the queue again.
+func (q *recordQueue) messages(k key) []*pb.WorkerMessage {
+	var out []*pb.WorkerMessage
+	for part := range slices.Chunk(q.list, recordsPerMessage) {
+		out = append(out, recordsMessage(k, part))
+	}
+	return out
 }
 
 func recordsMessage(k key, list []*pb.StepRecord) *pb.WorkerMessage {

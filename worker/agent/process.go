@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
 
 	"github.com/banyan-train/banyan/internal/frame"
@@ -56,7 +57,8 @@ func spawn(cfg Config, a *pb.RankAssignment, inbox chan<- any) (*process, error)
 	}
 	tail := &tailWriter{}
 	cmd := exec.Command(cfg.Executable, "rank", "--host", cfg.Host, "--threads", strconv.Itoa(threads))
-	cmd.Stdout, cmd.Stderr = logFile, io.MultiWriter(logFile, tail)
+	// The tail first; and a full disk costs the log, not the rank.
+	cmd.Stdout, cmd.Stderr = logFile, io.MultiWriter(tail, &forgiving{w: logFile, log: cfg.Log})
 	cmd.ExtraFiles = []*os.File{theirs}
 	cmd.SysProcAttr = dieWithParent()
 	p := &process{key: k, device: a.GetDevice(), cmd: cmd, conn: ours, log: logFile,
@@ -100,7 +102,8 @@ func (p *process) write() {
 		}
 		m := &pb.ToRank{Message: &pb.ToRank_Assignment{Assignment: a}}
 		if frame.Write(p.conn, m) != nil {
-			return // the reader sees the end too
+			p.kill() // a rank that cannot be told is of no use; the reader sees its end
+			return
 		}
 	}
 }
@@ -134,6 +137,20 @@ func (p *process) kill() {
 		_ = p.cmd.Process.Signal(syscall.SIGKILL)
 		_ = p.conn.Close()
 	})
+}
+
+// forgiving passes writes on and reports success whatever happens: the first failure is told.
+type forgiving struct {
+	w    io.Writer
+	log  zerolog.Logger
+	once sync.Once
+}
+
+func (f *forgiving) Write(p []byte) (int, error) {
+	if _, err := f.w.Write(p); err != nil {
+		f.once.Do(func() { f.log.Error().Err(err).Msg("write log of rank; going on without") })
+	}
+	return len(p), nil
 }
 
 // tailWriter keeps the last bytes written to it.

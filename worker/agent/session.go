@@ -22,6 +22,7 @@ const (
 
 // session is one live stream to a leader, as the core sees it.
 type session struct {
+	epoch  uint64 // of the leadership
 	out    chan *pb.WorkerMessage
 	cancel context.CancelFunc
 }
@@ -83,18 +84,27 @@ func holdSession(ctx context.Context, client pb.WorkerServiceClient, hello *pb.W
 		return fmt.Errorf("open session: leader did not say welcome")
 	}
 	log.Info().Str("leader", welcome.GetLeader()).Msg("session open")
-	s := &session{out: make(chan *pb.WorkerMessage, sessionQueue), cancel: cancel}
+	lease := time.Duration(welcome.GetLeaseTtlMs()) * time.Millisecond
+	s := &session{epoch: welcome.GetEpoch(), out: make(chan *pb.WorkerMessage, sessionQueue), cancel: cancel}
 	if !deliver(ctx, inbox, sessionUp{s}) {
 		return ctx.Err()
 	}
 	defer deliver(agent, inbox, sessionDown{s})
-	go sendLoop(ctx, cancel, stream, s.out, time.Duration(welcome.GetLeaseTtlMs())*time.Millisecond/4)
+	go sendLoop(ctx, cancel, stream, s.out, lease/4)
+	// A leader that falls silent may be frozen or cut off: look for another before its successor
+	// takes this worker for lost.
+	silence := time.AfterFunc(max(lease, time.Second), cancel)
+	defer silence.Stop()
 	for {
 		m, err := stream.Recv()
+		silence.Reset(max(lease, time.Second))
 		if err != nil {
 			return err
 		}
-		if !deliver(ctx, inbox, m) {
+		if m.GetHeartbeat() != nil {
+			continue
+		}
+		if !deliver(ctx, inbox, fromLeader{s, m}) {
 			return ctx.Err()
 		}
 	}

@@ -48,7 +48,12 @@ func Main(ctx context.Context, cfg Config, conn io.ReadWriter, orphaned func(err
 	if err != nil {
 		report.Phase, report.Reason, report.Failure = pb.RankPhase_DEAD, err.Error(), classify(err)
 	}
-	return errors.Join(err, r.report(report))
+	err = errors.Join(err, r.report(report))
+	if r.group != nil {
+		// After the report: peers die of the abort, and their word must not come before the cause.
+		r.group.Abort(errors.New("rank has ended"))
+	}
+	return err
 }
 
 // rank is the state of the process. It implements train.Sink.
@@ -56,7 +61,8 @@ type rank struct {
 	cfg        Config
 	link       *link
 	assignment *pb.RankAssignment
-	address    string // where peers reach this rank; in every report, for a new leader
+	group      collective.Group // nil until joined
+	address    string           // where peers reach this rank; in every report, for a new leader
 	step       uint64
 }
 
@@ -70,11 +76,11 @@ func (r *rank) run(ctx context.Context) error {
 	r.assignment = a
 	log := r.cfg.Log.With().Str("run", a.GetRun()).Uint64("generation", a.GetGeneration()).
 		Uint32("rank", a.GetRank()).Logger()
-	group, err := r.rendezvous(ctx)
+	group, err := r.rendezvous(ctx, log)
 	if err != nil {
 		return err
 	}
-	defer group.Abort(errors.New("rank has ended"))
+	r.group = group
 	opener, err := router.New(a.GetResolved().GetSpec().GetStores())
 	if err != nil {
 		return err
@@ -93,7 +99,7 @@ func (r *rank) run(ctx context.Context) error {
 }
 
 // rendezvous listens, tells the coordinator where, learns the peers' addresses and connects.
-func (r *rank) rendezvous(ctx context.Context) (collective.Group, error) {
+func (r *rank) rendezvous(ctx context.Context, log zerolog.Logger) (collective.Group, error) {
 	ctx, cancel := context.WithTimeout(ctx, rendezvousTimeout)
 	defer cancel()
 	listener, err := tcp.Listen(r.cfg.Host)
@@ -112,7 +118,8 @@ func (r *rank) rendezvous(ctx context.Context) (collective.Group, error) {
 	}
 	r.assignment = a
 	return listener.Join(ctx, tcp.Config{Run: a.GetRun(), Generation: a.GetGeneration(),
-		Rank: collective.Rank(a.GetRank()), Peers: a.GetPeers(), OpTimeout: operationTimeout})
+		Rank: collective.Rank(a.GetRank()), Peers: a.GetPeers(), OpTimeout: operationTimeout,
+		Logger: log})
 }
 
 func (r *rank) report(p *pb.RankReport) error {
@@ -157,6 +164,8 @@ func classify(err error) pb.FailureClass {
 		errors.Is(err, store.ErrChanged), errors.Is(err, store.ErrDenied),
 		errors.Is(err, store.ErrNoBucket), errors.Is(err, store.ErrNotFound):
 		return pb.FailureClass_FATAL_INPUT
+	case errors.Is(err, store.ErrUnreachable):
+		return pb.FailureClass_STORAGE
 	}
 	return pb.FailureClass_TRANSIENT
 }

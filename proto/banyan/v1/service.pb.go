@@ -88,6 +88,7 @@ const (
 	FailureClass_TRANSIENT                 FailureClass = 1 // peer lost, killed, storage: another generation may succeed
 	FailureClass_FATAL_INPUT               FailureClass = 2 // bad corpus, model, tokenizer, spec: no retry helps
 	FailureClass_CORRUPT_CHECKPOINT        FailureClass = 3 // restore refused the checkpoint
+	FailureClass_STORAGE                   FailureClass = 4 // the object store does not answer: try again later, for as long as it takes
 )
 
 // Enum value maps for FailureClass.
@@ -97,12 +98,14 @@ var (
 		1: "TRANSIENT",
 		2: "FATAL_INPUT",
 		3: "CORRUPT_CHECKPOINT",
+		4: "STORAGE",
 	}
 	FailureClass_value = map[string]int32{
 		"FAILURE_CLASS_UNSPECIFIED": 0,
 		"TRANSIENT":                 1,
 		"FATAL_INPUT":               2,
 		"CORRUPT_CHECKPOINT":        3,
+		"STORAGE":                   4,
 	}
 )
 
@@ -1146,6 +1149,7 @@ type CoordinatorMessage struct {
 	//	*CoordinatorMessage_Welcome
 	//	*CoordinatorMessage_Desired
 	//	*CoordinatorMessage_RecordsAck
+	//	*CoordinatorMessage_Heartbeat
 	Message       isCoordinatorMessage_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1215,6 +1219,15 @@ func (x *CoordinatorMessage) GetRecordsAck() *RecordsAck {
 	return nil
 }
 
+func (x *CoordinatorMessage) GetHeartbeat() *Heartbeat {
+	if x != nil {
+		if x, ok := x.Message.(*CoordinatorMessage_Heartbeat); ok {
+			return x.Heartbeat
+		}
+	}
+	return nil
+}
+
 type isCoordinatorMessage_Message interface {
 	isCoordinatorMessage_Message()
 }
@@ -1231,11 +1244,17 @@ type CoordinatorMessage_RecordsAck struct {
 	RecordsAck *RecordsAck `protobuf:"bytes,3,opt,name=records_ack,json=recordsAck,proto3,oneof"`
 }
 
+type CoordinatorMessage_Heartbeat struct {
+	Heartbeat *Heartbeat `protobuf:"bytes,4,opt,name=heartbeat,proto3,oneof"` // so that a worker notices a leader that fell silent
+}
+
 func (*CoordinatorMessage_Welcome) isCoordinatorMessage_Message() {}
 
 func (*CoordinatorMessage_Desired) isCoordinatorMessage_Message() {}
 
 func (*CoordinatorMessage_RecordsAck) isCoordinatorMessage_Message() {}
+
+func (*CoordinatorMessage_Heartbeat) isCoordinatorMessage_Message() {}
 
 type WorkerHello struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1384,6 +1403,7 @@ type Welcome struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	LeaseTtlMs    int64                  `protobuf:"varint,1,opt,name=lease_ttl_ms,json=leaseTtlMs,proto3" json:"lease_ttl_ms,omitempty"`
 	Leader        string                 `protobuf:"bytes,2,opt,name=leader,proto3" json:"leader,omitempty"`
+	Epoch         uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"` // of the leadership; a worker obeys no older one
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1430,6 +1450,13 @@ func (x *Welcome) GetLeader() string {
 		return x.Leader
 	}
 	return ""
+}
+
+func (x *Welcome) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
 }
 
 // Desired is level-triggered: the worker starts what is missing, kills what is not named.
@@ -2137,12 +2164,13 @@ const file_banyan_v1_service_proto_rawDesc = "" +
 	"\x05shard\x18\x04 \x01(\v2\x16.banyan.v1.ShardReportH\x00R\x05shard\x122\n" +
 	"\arecords\x18\x05 \x01(\v2\x16.banyan.v1.StepRecordsH\x00R\arecords\x124\n" +
 	"\tinventory\x18\x06 \x01(\v2\x14.banyan.v1.InventoryH\x00R\tinventoryB\t\n" +
-	"\amessage\"\xb9\x01\n" +
+	"\amessage\"\xef\x01\n" +
 	"\x12CoordinatorMessage\x12.\n" +
 	"\awelcome\x18\x01 \x01(\v2\x12.banyan.v1.WelcomeH\x00R\awelcome\x12.\n" +
 	"\adesired\x18\x02 \x01(\v2\x12.banyan.v1.DesiredH\x00R\adesired\x128\n" +
 	"\vrecords_ack\x18\x03 \x01(\v2\x15.banyan.v1.RecordsAckH\x00R\n" +
-	"recordsAckB\t\n" +
+	"recordsAck\x124\n" +
+	"\theartbeat\x18\x04 \x01(\v2\x14.banyan.v1.HeartbeatH\x00R\theartbeatB\t\n" +
 	"\amessage\"L\n" +
 	"\vWorkerHello\x12)\n" +
 	"\x04info\x18\x01 \x01(\v2\x15.banyan.v1.WorkerInfoR\x04info\x12\x12\n" +
@@ -2150,11 +2178,12 @@ const file_banyan_v1_service_proto_rawDesc = "" +
 	"\tHeartbeat\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x03R\x03seq\"8\n" +
 	"\tInventory\x12+\n" +
-	"\x05ranks\x18\x01 \x03(\v2\x15.banyan.v1.RankReportR\x05ranks\"C\n" +
+	"\x05ranks\x18\x01 \x03(\v2\x15.banyan.v1.RankReportR\x05ranks\"Y\n" +
 	"\aWelcome\x12 \n" +
 	"\flease_ttl_ms\x18\x01 \x01(\x03R\n" +
 	"leaseTtlMs\x12\x16\n" +
-	"\x06leader\x18\x02 \x01(\tR\x06leader\":\n" +
+	"\x06leader\x18\x02 \x01(\tR\x06leader\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\":\n" +
 	"\aDesired\x12/\n" +
 	"\x05ranks\x18\x01 \x03(\v2\x19.banyan.v1.RankAssignmentR\x05ranks\"\xda\x02\n" +
 	"\x0eRankAssignment\x12\x10\n" +
@@ -2223,12 +2252,13 @@ const file_banyan_v1_service_proto_rawDesc = "" +
 	"\tLISTENING\x10\x02\x12\f\n" +
 	"\bSTEPPING\x10\x03\x12\b\n" +
 	"\x04DONE\x10\x04\x12\b\n" +
-	"\x04DEAD\x10\x05*e\n" +
+	"\x04DEAD\x10\x05*r\n" +
 	"\fFailureClass\x12\x1d\n" +
 	"\x19FAILURE_CLASS_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tTRANSIENT\x10\x01\x12\x0f\n" +
 	"\vFATAL_INPUT\x10\x02\x12\x16\n" +
-	"\x12CORRUPT_CHECKPOINT\x10\x032\xf6\x02\n" +
+	"\x12CORRUPT_CHECKPOINT\x10\x03\x12\v\n" +
+	"\aSTORAGE\x10\x042\xf6\x02\n" +
 	"\n" +
 	"RunService\x12=\n" +
 	"\x06Launch\x12\x18.banyan.v1.LaunchRequest\x1a\x19.banyan.v1.LaunchResponse\x122\n" +
@@ -2314,41 +2344,42 @@ var file_banyan_v1_service_proto_depIdxs = []int32{
 	24, // 11: banyan.v1.CoordinatorMessage.welcome:type_name -> banyan.v1.Welcome
 	25, // 12: banyan.v1.CoordinatorMessage.desired:type_name -> banyan.v1.Desired
 	30, // 13: banyan.v1.CoordinatorMessage.records_ack:type_name -> banyan.v1.RecordsAck
-	35, // 14: banyan.v1.WorkerHello.info:type_name -> banyan.v1.WorkerInfo
-	27, // 15: banyan.v1.Inventory.ranks:type_name -> banyan.v1.RankReport
-	26, // 16: banyan.v1.Desired.ranks:type_name -> banyan.v1.RankAssignment
-	36, // 17: banyan.v1.RankAssignment.resolved:type_name -> banyan.v1.ResolvedRun
-	37, // 18: banyan.v1.RankAssignment.restore:type_name -> banyan.v1.CheckpointRef
-	0,  // 19: banyan.v1.RankReport.phase:type_name -> banyan.v1.RankPhase
-	1,  // 20: banyan.v1.RankReport.failure:type_name -> banyan.v1.FailureClass
-	38, // 21: banyan.v1.StepRecords.records:type_name -> banyan.v1.StepRecord
-	26, // 22: banyan.v1.ToRank.assignment:type_name -> banyan.v1.RankAssignment
-	27, // 23: banyan.v1.FromRank.report:type_name -> banyan.v1.RankReport
-	28, // 24: banyan.v1.FromRank.shard:type_name -> banyan.v1.ShardReport
-	38, // 25: banyan.v1.FromRank.record:type_name -> banyan.v1.StepRecord
-	3,  // 26: banyan.v1.RunService.Launch:input_type -> banyan.v1.LaunchRequest
-	5,  // 27: banyan.v1.RunService.GetRun:input_type -> banyan.v1.GetRunRequest
-	6,  // 28: banyan.v1.RunService.ListRuns:input_type -> banyan.v1.ListRunsRequest
-	8,  // 29: banyan.v1.RunService.Stop:input_type -> banyan.v1.StopRequest
-	10, // 30: banyan.v1.RunService.Resume:input_type -> banyan.v1.ResumeRequest
-	12, // 31: banyan.v1.RunService.Watch:input_type -> banyan.v1.WatchRequest
-	13, // 32: banyan.v1.ClusterService.Status:input_type -> banyan.v1.StatusRequest
-	16, // 33: banyan.v1.ClusterService.ListWorkers:input_type -> banyan.v1.ListWorkersRequest
-	19, // 34: banyan.v1.WorkerService.Session:input_type -> banyan.v1.WorkerMessage
-	4,  // 35: banyan.v1.RunService.Launch:output_type -> banyan.v1.LaunchResponse
-	34, // 36: banyan.v1.RunService.GetRun:output_type -> banyan.v1.Run
-	7,  // 37: banyan.v1.RunService.ListRuns:output_type -> banyan.v1.ListRunsResponse
-	9,  // 38: banyan.v1.RunService.Stop:output_type -> banyan.v1.StopResponse
-	11, // 39: banyan.v1.RunService.Resume:output_type -> banyan.v1.ResumeResponse
-	39, // 40: banyan.v1.RunService.Watch:output_type -> banyan.v1.WatchItem
-	14, // 41: banyan.v1.ClusterService.Status:output_type -> banyan.v1.StatusResponse
-	17, // 42: banyan.v1.ClusterService.ListWorkers:output_type -> banyan.v1.ListWorkersResponse
-	20, // 43: banyan.v1.WorkerService.Session:output_type -> banyan.v1.CoordinatorMessage
-	35, // [35:44] is the sub-list for method output_type
-	26, // [26:35] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	22, // 14: banyan.v1.CoordinatorMessage.heartbeat:type_name -> banyan.v1.Heartbeat
+	35, // 15: banyan.v1.WorkerHello.info:type_name -> banyan.v1.WorkerInfo
+	27, // 16: banyan.v1.Inventory.ranks:type_name -> banyan.v1.RankReport
+	26, // 17: banyan.v1.Desired.ranks:type_name -> banyan.v1.RankAssignment
+	36, // 18: banyan.v1.RankAssignment.resolved:type_name -> banyan.v1.ResolvedRun
+	37, // 19: banyan.v1.RankAssignment.restore:type_name -> banyan.v1.CheckpointRef
+	0,  // 20: banyan.v1.RankReport.phase:type_name -> banyan.v1.RankPhase
+	1,  // 21: banyan.v1.RankReport.failure:type_name -> banyan.v1.FailureClass
+	38, // 22: banyan.v1.StepRecords.records:type_name -> banyan.v1.StepRecord
+	26, // 23: banyan.v1.ToRank.assignment:type_name -> banyan.v1.RankAssignment
+	27, // 24: banyan.v1.FromRank.report:type_name -> banyan.v1.RankReport
+	28, // 25: banyan.v1.FromRank.shard:type_name -> banyan.v1.ShardReport
+	38, // 26: banyan.v1.FromRank.record:type_name -> banyan.v1.StepRecord
+	3,  // 27: banyan.v1.RunService.Launch:input_type -> banyan.v1.LaunchRequest
+	5,  // 28: banyan.v1.RunService.GetRun:input_type -> banyan.v1.GetRunRequest
+	6,  // 29: banyan.v1.RunService.ListRuns:input_type -> banyan.v1.ListRunsRequest
+	8,  // 30: banyan.v1.RunService.Stop:input_type -> banyan.v1.StopRequest
+	10, // 31: banyan.v1.RunService.Resume:input_type -> banyan.v1.ResumeRequest
+	12, // 32: banyan.v1.RunService.Watch:input_type -> banyan.v1.WatchRequest
+	13, // 33: banyan.v1.ClusterService.Status:input_type -> banyan.v1.StatusRequest
+	16, // 34: banyan.v1.ClusterService.ListWorkers:input_type -> banyan.v1.ListWorkersRequest
+	19, // 35: banyan.v1.WorkerService.Session:input_type -> banyan.v1.WorkerMessage
+	4,  // 36: banyan.v1.RunService.Launch:output_type -> banyan.v1.LaunchResponse
+	34, // 37: banyan.v1.RunService.GetRun:output_type -> banyan.v1.Run
+	7,  // 38: banyan.v1.RunService.ListRuns:output_type -> banyan.v1.ListRunsResponse
+	9,  // 39: banyan.v1.RunService.Stop:output_type -> banyan.v1.StopResponse
+	11, // 40: banyan.v1.RunService.Resume:output_type -> banyan.v1.ResumeResponse
+	39, // 41: banyan.v1.RunService.Watch:output_type -> banyan.v1.WatchItem
+	14, // 42: banyan.v1.ClusterService.Status:output_type -> banyan.v1.StatusResponse
+	17, // 43: banyan.v1.ClusterService.ListWorkers:output_type -> banyan.v1.ListWorkersResponse
+	20, // 44: banyan.v1.WorkerService.Session:output_type -> banyan.v1.CoordinatorMessage
+	36, // [36:45] is the sub-list for method output_type
+	27, // [27:36] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_banyan_v1_service_proto_init() }
@@ -2371,6 +2402,7 @@ func file_banyan_v1_service_proto_init() {
 		(*CoordinatorMessage_Welcome)(nil),
 		(*CoordinatorMessage_Desired)(nil),
 		(*CoordinatorMessage_RecordsAck)(nil),
+		(*CoordinatorMessage_Heartbeat)(nil),
 	}
 	file_banyan_v1_service_proto_msgTypes[29].OneofWrappers = []any{
 		(*ToRank_Assignment)(nil),

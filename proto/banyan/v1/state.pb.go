@@ -1225,7 +1225,8 @@ type EndGeneration struct {
 	Run           string                 `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
 	Generation    uint64                 `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"`
 	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
-	Fatal         bool                   `protobuf:"varint,4,opt,name=fatal,proto3" json:"fatal,omitempty"` // the run itself is wrong (bad input, determinism violated): FAILED, no retry
+	Blameless     bool                   `protobuf:"varint,5,opt,name=blameless,proto3" json:"blameless,omitempty"` // not the run's doing (store outage): does not count towards the failure cap
+	Fatal         bool                   `protobuf:"varint,4,opt,name=fatal,proto3" json:"fatal,omitempty"`         // the run itself is wrong (bad input, determinism violated): FAILED, no retry
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1279,6 +1280,13 @@ func (x *EndGeneration) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *EndGeneration) GetBlameless() bool {
+	if x != nil {
+		return x.Blameless
+	}
+	return false
 }
 
 func (x *EndGeneration) GetFatal() bool {
@@ -1712,13 +1720,14 @@ const file_banyan_v1_state_proto_rawDesc = "" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x02 \x01(\x04R\n" +
-	"generation\"o\n" +
+	"generation\"\x8d\x01\n" +
 	"\rEndGeneration\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x02 \x01(\x04R\n" +
 	"generation\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x14\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1c\n" +
+	"\tblameless\x18\x05 \x01(\bR\tblameless\x12\x14\n" +
 	"\x05fatal\x18\x04 \x01(\bR\x05fatal\"^\n" +
 	"\x10CommitCheckpoint\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x128\n" +

@@ -1,0 +1,89 @@
+# Banyan. `make help` lists the targets. Needs Go, a C compiler and make; `make peers` also Python,
+# `make proto` also protoc.
+
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+GO      ?= go
+PYTHON  ?= python3
+PROTOC  ?= protoc
+SHARED  ?=
+VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
+
+# Pinned tools; `go run` builds them in the module cache, outside go.mod.
+STATICCHECK        := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK        := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+PROTOC_GEN_GO      := google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
+PROTOC_GEN_GO_GRPC := google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
+
+# Left out of -race: the C kernels (the detector sees Go only) and the tests of whole processes
+# (their binary is built without it).
+RACE_OUT := /worker/kernel/cpu$$|/test/cluster$$
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## bin/banyan, the one binary
+	$(GO) build -trimpath -ldflags '-X main.Version=$(VERSION)' -o bin/banyan ./cmd/banyan
+
+.PHONY: s3server
+s3server: bin/s3server ## bin/s3server, for the demo and the tests
+
+bin/s3server: $(wildcard tools/s3server/*.go) tools/s3server/go.mod tools/s3server/go.sum
+	cd tools/s3server && $(GO) build -trimpath -o ../../bin/s3server .
+
+.PHONY: test
+test: s3server ## all tests, then the Go parts again with the race detector
+	BANYAN_S3SERVER='$(CURDIR)/bin/s3server' $(GO) test -timeout 8m ./...
+	BANYAN_S3SERVER='$(CURDIR)/bin/s3server' $(GO) test -race -timeout 8m \
+		$$($(GO) list ./... | grep -Ev '$(RACE_OUT)')
+
+.PHONY: demo
+demo: build s3server ## the whole mission on this machine, in .demo/
+	$(GO) build -trimpath -o bin/demo ./examples/demo
+	@bin/demo
+
+.PHONY: clean-demo
+clean-demo: ## remove .demo/
+	rm -rf .demo
+
+.PHONY: bench
+bench: ## benchmarks of every package
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: peers
+peers: build .venv/installed ## compare with transformers and tokenizers (.demo/export, if there)
+	sh scripts/peers.sh .venv/bin/python bin/banyan .demo/export
+
+.venv/installed: scripts/requirements.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r scripts/requirements.txt
+	touch $@
+
+.PHONY: conformance
+conformance: ## tests against real tokenizers and texts: make conformance SHARED=FOLDER
+	@test -d '$(SHARED)/data' || { echo 'conformance: SHARED="$(SHARED)" has no folder data;' \
+		'run make conformance SHARED=FOLDER' >&2; exit 2; }
+	BANYAN_SHARED='$(abspath $(SHARED))' $(GO) test -count=1 -run Conformance \
+		$$(grep -rl --include='*_test.go' BANYAN_SHARED . | xargs -n 1 dirname | sort -u)
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck, govulncheck
+	@bad=$$(git ls-files -co --exclude-standard -- '*.go' | xargs gofmt -l); \
+		test -z "$$bad" || { echo "not as gofmt writes it:"; echo "$$bad"; exit 1; }
+	$(GO) vet ./...
+	cd tools/s3server && $(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	sh scripts/vulncheck.sh $(GO) $(GOVULNCHECK)
+
+.PHONY: proto
+proto: ## regenerate proto/ (needs protoc)
+	GOBIN='$(CURDIR)/bin/proto' $(GO) install $(PROTOC_GEN_GO)
+	GOBIN='$(CURDIR)/bin/proto' $(GO) install $(PROTOC_GEN_GO_GRPC)
+	PATH='$(CURDIR)/bin/proto':"$$PATH" $(PROTOC) -I proto \
+		--go_out=. --go_opt=module=github.com/banyan-train/banyan \
+		--go-grpc_out=. --go-grpc_opt=module=github.com/banyan-train/banyan \
+		proto/banyan/v1/*.proto

@@ -1,0 +1,29 @@
+#!/bin/sh
+# Compares Banyan with its peers on a Hugging Face folder: transformers must load it and compute
+# the same logits, tokenizers must give the same ids.
+#
+#   scripts/peers.sh PYTHON BANYAN FOLDER
+#
+# FOLDER is what `make demo` exported. If there is none, a model with random weights is compared.
+set -eu
+
+python=$1 banyan=$2 folder=$3
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 1' HUP INT TERM
+
+if [ ! -f "$folder/config.json" ]; then
+	echo "peers: no $folder; comparing a model with random weights (make demo makes a better one)"
+	folder=$tmp/model
+	"$banyan" model init "$folder" --config examples/model/config.json \
+		--tokenizer examples/tokenizer --seed 1
+fi
+
+# A fixed input of 96 tokens, all over a vocabulary of 4096.
+ids=$(awk 'BEGIN { for (i = 0; i < 96; i++) printf "%s%d", i ? "," : "", (i * 613 + 11) % 4096 }')
+"$banyan" model logits --model "$folder" --ids "$ids" >"$tmp/logits.json"
+HF_HUB_OFFLINE=1 "$python" scripts/peer_logits.py "$folder" "$tmp/logits.json"
+
+cat examples/corpora/*.jsonl dataset/tokenize/testdata/goldens.jsonl >"$tmp/texts.jsonl"
+"$banyan" tokenizer encode "$folder" <"$tmp/texts.jsonl" >"$tmp/ids.jsonl"
+"$python" scripts/peer_tokenizer.py "$folder" <"$tmp/ids.jsonl"

@@ -1,0 +1,197 @@
+package agent
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	pb "github.com/banyan-train/banyan/proto/banyan/v1"
+)
+
+// TestLifeOfARank: it is started once, told its peers, and its words go up in order. When it has
+// ended it is not started again, though the leader still wants it.
+func TestLifeOfARank(t *testing.T) {
+	d, a := openDoor(t), startAgent(t)
+	a.connect()
+	a.hears("inventory")
+	k := key{"steps", 1, 0}
+	order := assignment(k, 0)
+	a.tell(desired(order))
+	a.hears("rank steps/1/0=STARTING")
+	d.await("steps/1/0 up")
+	m := a.hears("rank steps/1/0=LISTENING")
+	if m.GetRank().GetAddress() != "steps/1/0" {
+		t.Errorf("the address is %q", m.GetRank().GetAddress())
+	}
+	order.Peers = []string{"steps/1/0"}
+	a.tell(desired(order))
+	a.hears("rank steps/1/0=STEPPING", "records steps/1 1", "records steps/1 2", "records steps/1 3",
+		"shard steps/1/0 3")
+	committed := assignment(k, 0)
+	committed.CommittedStep = 3
+	a.tell(desired(committed))
+	a.hears("rank steps/1/0=DONE")
+	d.await("steps/1/0 down")
+	a.tell(desired(committed))
+	a.connect()
+	a.hears("records steps/1 1,2,3", "inventory steps/1/0=DONE")
+	d.quiet()
+	a.tell(desired())
+	a.tell(&pb.CoordinatorMessage{Message: &pb.CoordinatorMessage_RecordsAck{
+		RecordsAck: &pb.RecordsAck{Run: "steps", Generation: 1, Step: 3}}})
+	a.forgets()
+}
+
+// TestI8_UndesiredRankIsKilled: what the leader no longer names dies at once, whatever it does,
+// and what it names runs on.
+func TestI8_UndesiredRankIsKilled(t *testing.T) {
+	d, a := openDoor(t), startAgent(t)
+	a.connect()
+	stays := assignment(key{"obey", 1, 1}, 1)
+	a.tell(desired(stays))
+	d.await("obey/1/1 up")
+	a.tell(desired(assignment(key{"hang", 1, 0}, 0), stays))
+	d.await("hang/1/0 up")
+	a.tell(desired(stays))
+	d.await("hang/1/0 down")
+	d.quiet()
+	stays.Stop = true
+	a.tell(desired(stays))
+	d.await("obey/1/1 down")
+}
+
+// TestDeviceIsFreedFirst: the next generation's rank starts when the last one's process is gone.
+func TestDeviceIsFreedFirst(t *testing.T) {
+	d, a := openDoor(t), startAgent(t)
+	a.connect()
+	for g := uint64(1); g <= 4; g++ {
+		a.tell(desired(assignment(key{"hang", g, 0}, 0)))
+	}
+	a.hears("inventory", "rank hang/1/0=STARTING")
+	for {
+		select {
+		case got := <-d.events:
+			switch got {
+			case "hang/1/0 up", "hang/1/0 down":
+				continue // it may have been killed before it came to the door
+			case "hang/4/0 up":
+				return
+			}
+			t.Fatalf("generations 2 and 3 were over before they could start, but %q", got)
+		case <-t.Context().Done():
+			t.Fatal("the newest generation does not start")
+		}
+	}
+}
+
+// TestCrashIsReported with the last line that the rank wrote.
+func TestCrashIsReported(t *testing.T) {
+	openDoor(t)
+	a := startAgent(t)
+	for name, want := range map[string]string{
+		"crash":  "rank process: exit status 2: panic: out of everything",
+		"silent": "rank process ended without a word",
+	} {
+		a.connect()
+		a.hears("inventory")
+		a.tell(desired(assignment(key{name, 1, 0}, 0)))
+		id := name + "/1/0"
+		m := a.hears("rank "+id+"=STARTING", "rank "+id+"=LISTENING", "rank "+id+"=DEAD").GetRank()
+		expect(t, name+": reason", m.GetReason(), want)
+		if m.GetFailure() != pb.FailureClass_TRANSIENT {
+			t.Errorf("%s: class %s", name, m.GetFailure())
+		}
+		a.tell(desired())
+	}
+	if log := a.log(key{"crash", 1, 0}); !strings.Contains(log, "first line\npanic: out of everything") {
+		t.Errorf("the log says %q", log)
+	}
+}
+
+// TestRankThatCannotStart is reported, not retried in a circle.
+func TestRankThatCannotStart(t *testing.T) {
+	a := startAgent(t)
+	a.stop()
+	a.cfg.Executable = filepath.Join(a.cfg.Dir, "nothing")
+	again := startAgent(t)
+	again.stop()
+	again.core = newCore(a.cfg)
+	s := again.connect()
+	again.core.handle(<-again.inbox)
+	again.core.handle(fromLeader{s, desired(assignment(key{"obey", 1, 0}, 0))})
+	again.core.handle(fromLeader{s, desired(assignment(key{"obey", 1, 0}, 0))})
+	m := again.hears("inventory", "rank obey/1/0=DEAD").GetRank()
+	if !strings.Contains(m.GetReason(), "nothing") {
+		t.Errorf("reason %q", m.GetReason())
+	}
+	if len(again.out) > 0 {
+		t.Error("it was tried again")
+	}
+}
+
+// TestI9_NoLeaderStopsNoRank: while nobody listens, ranks go on and what they say is kept; the
+// next leader hears all of it.
+func TestI9_NoLeaderStopsNoRank(t *testing.T) {
+	d, a := openDoor(t), startAgent(t)
+	s := a.connect()
+	a.hears("inventory")
+	order := assignment(key{"steps", 1, 0}, 0)
+	a.tell(desired(order))
+	d.await("steps/1/0 up")
+	a.hears("rank steps/1/0=STARTING", "rank steps/1/0=LISTENING")
+	order.Peers, order.CommittedStep = []string{"steps/1/0"}, 3
+	a.tell(desired(order)) // the old leader's last word
+	a.inbox <- sessionDown{s}
+	d.await("steps/1/0 down")
+	a.connect()
+	m := a.hears("records steps/1 1,2,3", "shard steps/1/0 3", "inventory steps/1/0=DONE")
+	if m.GetInventory().GetRanks()[0].GetAddress() != "steps/1/0" {
+		t.Error("a new leader does not learn where the rank listens")
+	}
+	if len(s.out) > 0 {
+		t.Errorf("the old session was used: %s", said([]*pb.WorkerMessage{<-s.out}))
+	}
+}
+
+// TestI8_ShutdownKillsAll: when the agent ends, no rank is left.
+func TestI8_ShutdownKillsAll(t *testing.T) {
+	d, a := openDoor(t), startAgent(t)
+	a.tell(desired(assignment(key{"hang", 1, 0}, 0), assignment(key{"hang", 1, 1}, 1)))
+	up := map[string]bool{<-d.events: true, <-d.events: true}
+	if !up["hang/1/0 up"] || !up["hang/1/1 up"] {
+		t.Fatalf("started: %v", up)
+	}
+	a.stop()
+	down := map[string]bool{<-d.events: true, <-d.events: true}
+	if !down["hang/1/0 down"] || !down["hang/1/1 down"] {
+		t.Errorf("ended: %v", down)
+	}
+}
+
+// TestI8_RankDiesWithItsDaemon kills the daemon. An ordinary rank sees its socket close; on Linux
+// the kernel kills one that looks at nothing.
+func TestI8_RankDiesWithItsDaemon(t *testing.T) {
+	for _, run := range []string{"obey", "hang"} {
+		if run == "hang" && dieWithParent() == nil {
+			continue // only the socket does it here
+		}
+		d := openDoor(t)
+		self, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		daemon := exec.Command(self, "agent", run)
+		daemon.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
+		if err := daemon.Start(); err != nil {
+			t.Fatal(err)
+		}
+		d.await(run + "/1/0 up")
+		if err := daemon.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = daemon.Wait()
+		d.await(run + "/1/0 down")
+	}
+}
