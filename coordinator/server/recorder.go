@@ -27,9 +27,9 @@ type Bus interface {
 
 const (
 	recorderQueue = 4096
-	// historyWait bounds how long a new leader waits for the telemetry it inherits. Past it the
-	// run goes on without: telemetry is disposable.
-	historyWait  = 20 * time.Second
+	// historyWait bounds how long a new leader waits for the telemetry it inherits: watchers wait
+	// with it.
+	historyWait  = time.Second
 	historyPause = 100 * time.Millisecond
 )
 
@@ -102,36 +102,53 @@ func (r *recorder) catchUp(ctx context.Context, run *pb.Run, events []*pb.Event)
 	}
 }
 
-// inherit learns what earlier leaders published.
+// inherit learns what earlier leaders published, from the bus; when the bus is not back yet (an
+// election of its own takes seconds), from the newest checkpoint's curve: workers say again what
+// came after it, and the bus drops what it has already.
 func (r *recorder) inherit(ctx context.Context) {
-	deadline := time.Now().Add(historyWait)
-	for ctx.Err() == nil {
-		r.last, r.recent, r.resumes = 0, map[uint64]*pb.StepRecord{}, nil
-		r.events = map[uint64]map[pb.EventKind]bool{}
-		try, cancel := context.WithTimeout(ctx, historyWait/2)
-		err := r.bus.Read(try, r.run, func(item *pb.WatchItem) error {
-			// The stream may have dropped the oldest ones.
-			if s := item.GetStep(); s != nil && s.GetStep() > r.last {
-				r.seen(s)
-			}
-			if e := item.GetEvent(); e != nil {
-				r.markEvent(e)
-			}
-			return nil
-		})
-		cancel()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			r.log.Error().Err(err).Str("run", r.run).Msg("telemetry history not readable; going on without")
-			return
-		}
+	try, cancel := context.WithTimeout(ctx, historyWait)
+	defer cancel()
+	err := r.history(try)
+	for err != nil && try.Err() == nil {
 		select {
 		case <-time.After(historyPause):
-		case <-ctx.Done():
+		case <-try.Done():
+		}
+		err = r.history(try)
+	}
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	r.log.Info().Err(err).Str("run", r.run).Msg("telemetry history not readable yet")
+	if state.Newest(r.newest) == nil {
+		return
+	}
+	curve, err := r.curve(ctx, r.newest)
+	if err != nil {
+		r.log.Warn().Err(err).Str("run", r.run).Msg("read the newest checkpoint's curve")
+		return
+	}
+	for _, s := range curve {
+		if s.GetStep() > r.last {
+			r.seen(s)
 		}
 	}
+}
+
+// history reads what is on the bus.
+func (r *recorder) history(ctx context.Context) error {
+	r.last, r.recent, r.resumes = 0, map[uint64]*pb.StepRecord{}, nil
+	r.events = map[uint64]map[pb.EventKind]bool{}
+	return r.bus.Read(ctx, r.run, func(item *pb.WatchItem) error {
+		// The stream may have dropped the oldest ones.
+		if s := item.GetStep(); s != nil && s.GetStep() > r.last {
+			r.seen(s)
+		}
+		if e := item.GetEvent(); e != nil {
+			r.markEvent(e)
+		}
+		return nil
+	})
 }
 
 func (r *recorder) seen(s *pb.StepRecord) {

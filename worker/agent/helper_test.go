@@ -63,7 +63,7 @@ func rankProcess() {
 	say(pb.RankPhase_LISTENING, name)
 	switch what, _, _ := strings.Cut(k.run, "-"); what {
 	case "hang":
-		select {}
+		<-time.After(time.Hour) // select {} would be taken for a deadlock
 	case "crash":
 		fmt.Fprintln(os.Stderr, "first line\npanic: out of everything")
 		os.Exit(2)
@@ -174,14 +174,30 @@ func (d *door) watch(c net.Conn) {
 func (d *door) await(want ...string) {
 	d.t.Helper()
 	for _, w := range want {
-		select {
-		case got := <-d.events:
-			if got != w {
-				d.t.Fatalf("want %q, got %q", w, got)
-			}
-		case <-time.After(settleFor):
-			d.t.Fatalf("%q did not happen within %v", w, settleFor)
+		if got := d.next(w); got != w {
+			d.t.Fatalf("want %q, got %q", w, got)
 		}
+	}
+}
+
+// next waits for an event; what says what is hoped for.
+func (d *door) next(what string) string {
+	d.t.Helper()
+	select {
+	case got := <-d.events:
+		return got
+	case <-time.After(settleFor):
+		d.t.Fatalf("%s: nothing happened within %v", what, settleFor)
+		return ""
+	}
+}
+
+// both waits for two events in any order.
+func (d *door) both(one, other string) {
+	d.t.Helper()
+	got := map[string]bool{d.next(one): true, d.next(other): true}
+	if !got[one] || !got[other] {
+		d.t.Fatalf("want %q and %q, got %v", one, other, got)
 	}
 }
 
@@ -199,7 +215,7 @@ func (d *door) quiet() {
 type testAgent struct {
 	*core
 	t    *testing.T
-	s    *session
+	at   *session // the newest
 	out  chan *pb.WorkerMessage
 	stop func()
 }
@@ -237,12 +253,12 @@ func startAgent(t *testing.T) *testAgent {
 func (a *testAgent) connect() *session {
 	a.out = make(chan *pb.WorkerMessage, sessionQueue)
 	s := &session{out: a.out, cancel: func() {}}
-	a.s = s
+	a.at = s
 	a.inbox <- sessionUp{s}
 	return s
 }
 
-func (a *testAgent) tell(m *pb.CoordinatorMessage) { a.inbox <- fromLeader{a.s, m} }
+func (a *testAgent) tell(m *pb.CoordinatorMessage) { a.inbox <- fromLeader{a.at, m} }
 
 // hears waits for messages of the worker, written as said does, and answers the last.
 func (a *testAgent) hears(want ...string) *pb.WorkerMessage {
@@ -264,10 +280,15 @@ func (a *testAgent) forgets() {
 	a.t.Helper()
 	for end := time.Now().Add(settleFor); ; {
 		a.connect()
-		if got := said([]*pb.WorkerMessage{<-a.out}); got == "inventory" {
-			return
-		} else if time.Now().After(end) {
-			a.t.Fatalf("the agent still says %q", got)
+		select {
+		case m := <-a.out:
+			if got := said([]*pb.WorkerMessage{m}); got == "inventory" {
+				return
+			} else if time.Now().After(end) {
+				a.t.Fatalf("the agent still says %q", got)
+			}
+		case <-time.After(settleFor):
+			a.t.Fatal("the agent says nothing")
 		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 // resendEvery is how long records may stay unacknowledged before they are said again.
 const resendEvery = 3 * time.Second
 
-// maxKeptRecords bounds the records kept for a leader that never acknowledges. What is dropped is
-// in the next checkpoint's curve.
+// maxKeptRecords bounds the records kept for a run whose checkpoints are far apart. What is dropped
+// is in the next checkpoint's curve.
 const maxKeptRecords = 20_000
 
 // outbox keeps what ranks said until the leader no longer needs it, so that a new leader learns
@@ -23,9 +23,21 @@ type outbox struct {
 	records map[key]*recordQueue
 }
 
+// recordQueue keeps a rank's records until a checkpoint that holds them is committed, also those the
+// leader has published: its successor may come before the telemetry of the group is back.
 type recordQueue struct {
-	list    []*pb.StepRecord // consecutive, not acknowledged
+	list    []*pb.StepRecord // consecutive
+	acked   uint64           // published up to this step
 	stalled bool             // nothing was acknowledged since the last look
+}
+
+// after is what follows a step.
+func (q *recordQueue) after(step uint64) []*pb.StepRecord {
+	i := 0
+	for i < len(q.list) && q.list[i].GetStep() <= step {
+		i++
+	}
+	return q.list[i:]
 }
 
 func newOutbox() *outbox {
@@ -53,12 +65,16 @@ func (o *outbox) shard(s *pb.ShardReport) *pb.WorkerMessage {
 	return &pb.WorkerMessage{Message: &pb.WorkerMessage_Shard{Shard: s}}
 }
 
-// committed drops shard reports that a committed checkpoint has made needless.
+// committed drops what a committed checkpoint has made needless: its shard reports, and the records
+// that its curve holds.
 func (o *outbox) committed(k key, step uint64) {
 	for s := range o.shards[k] {
 		if s <= step {
 			delete(o.shards[k], s)
 		}
+	}
+	if q := o.records[k]; q != nil {
+		q.list = slices.Clone(q.after(step))
 	}
 }
 
@@ -75,46 +91,32 @@ func (o *outbox) record(k key, r *pb.StepRecord) *pb.WorkerMessage {
 	return recordsMessage(k, []*pb.StepRecord{r})
 }
 
-// acknowledge drops what the leader has published. With a gap it answers what to say again, if that
-// can close it: a leader that lost what an earlier one had acknowledged waits for a checkpoint's
-// curve, and would ask again at once.
+// acknowledge notes what the leader has published. With a gap it answers what to say again, if that
+// can close it: a leader that misses what is no longer kept waits for a checkpoint's curve, and would
+// ask again at once.
 func (o *outbox) acknowledge(a *pb.RecordsAck) []*pb.WorkerMessage {
 	var again []*pb.WorkerMessage
 	for k, q := range o.records {
 		if k.run != a.GetRun() || k.generation != a.GetGeneration() {
 			continue
 		}
-		i := 0
-		for i < len(q.list) && q.list[i].GetStep() <= a.GetStep() {
-			i++
-		}
-		q.list = slices.Clone(q.list[i:])
+		q.acked = max(q.acked, a.GetStep())
 		q.stalled = false
-		if len(q.list) > 0 && q.list[0].GetStep() <= a.GetResendFrom() {
-			again = append(again, q.messages(k)...)
-		}
-		if len(q.list) == 0 && o.reports[k] == nil {
-			delete(o.records, k)
+		if from := a.GetResendFrom(); len(q.list) > 0 && q.list[0].GetStep() <= from {
+			again = append(again, messages(k, q.after(from-1))...)
 		}
 	}
 	return again
 }
 
-// forget drops reports and shards of ranks that are over. Records of a rank that finished cleanly
-// stay until they are acknowledged; those of a dead one will be made again.
+// forget drops what ranks said that are over: a finished one's records are in its last checkpoint,
+// a dead one's will be made again.
 func (o *outbox) forget(over func(key) bool) {
-	for k, r := range o.reports {
+	for k := range o.reports {
 		if over(k) {
-			if r.GetPhase() == pb.RankPhase_DEAD {
-				delete(o.records, k)
-			}
+			delete(o.records, k)
 			delete(o.reports, k)
 			delete(o.shards, k)
-		}
-	}
-	for k, q := range o.records {
-		if over(k) && len(q.list) == 0 {
-			delete(o.records, k)
 		}
 	}
 }
@@ -123,8 +125,8 @@ func (o *outbox) forget(over func(key) bool) {
 func (o *outbox) overdue() []*pb.WorkerMessage {
 	var out []*pb.WorkerMessage
 	for k, q := range o.records {
-		if q.stalled && len(q.list) > 0 {
-			out = append(out, q.messages(k)...)
+		if q.stalled {
+			out = append(out, messages(k, q.after(q.acked))...)
 		}
 		q.stalled = true
 	}
@@ -136,7 +138,7 @@ func (o *outbox) overdue() []*pb.WorkerMessage {
 func (o *outbox) everything() []*pb.WorkerMessage {
 	var out []*pb.WorkerMessage
 	for k, q := range o.records {
-		out = append(out, q.messages(k)...)
+		out = append(out, messages(k, q.list)...)
 	}
 	for _, byStep := range o.shards {
 		for _, step := range slices.Sorted(maps.Keys(byStep)) {
@@ -153,10 +155,9 @@ func (o *outbox) everything() []*pb.WorkerMessage {
 // recordsPerMessage keeps a message far below what gRPC takes, however many sources a record has.
 const recordsPerMessage = 500
 
-// messages says everything in the queue again.
-func (q *recordQueue) messages(k key) []*pb.WorkerMessage {
+func messages(k key, list []*pb.StepRecord) []*pb.WorkerMessage {
 	var out []*pb.WorkerMessage
-	for part := range slices.Chunk(q.list, recordsPerMessage) {
+	for part := range slices.Chunk(list, recordsPerMessage) {
 		out = append(out, recordsMessage(k, part))
 	}
 	return out

@@ -152,8 +152,13 @@ func TestSessions(t *testing.T) {
 	d.quiet()
 	cancel()
 	d.await("hang/1/0 down")
-	if err := <-done; err != nil {
-		t.Error(err)
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(settleFor):
+		t.Error("the agent does not end")
 	}
 }
 
