@@ -69,7 +69,8 @@ func step(n uint64) *pb.WatchItem {
 }
 
 func event(kind pb.EventKind, index, at uint64) *pb.WatchItem {
-	return &pb.WatchItem{Item: &pb.WatchItem_Event{Event: &pb.Event{Kind: kind, Index: index, Step: at}}}
+	return &pb.WatchItem{Item: &pb.WatchItem_Event{
+		Event: &pb.Event{Kind: kind, Index: index, Step: at}}}
 }
 
 // collect is a callback that writes items as "1 2 REWIND@5".
@@ -154,7 +155,8 @@ func TestI11_ResumeMovesTheCursorBack(t *testing.T) {
 		return nil
 	}
 	var got []string
-	if err := connect(t, serve(t, c)).Watch(limited(t), "r", Cursor{}, collect(&got), nil); err != nil {
+	err := connect(t, serve(t, c)).Watch(limited(t), "r", Cursor{}, collect(&got), nil)
+	if err != nil {
 		t.Fatal(err)
 	}
 	expect(t, "items", got, "1 2 3 4 5 RUN_RESUMED@9 4 5")

@@ -40,7 +40,8 @@ func Next(st *pb.ClusterState, live []WorkerView) []Decision {
 	var out []Decision
 	blocker := ""
 	for _, run := range queue(st) {
-		d := Decision{Run: run.Id, Generation: run.Generation + 1, ResumeStep: state.Newest(run).GetStep()}
+		d := Decision{Run: run.Id, Generation: run.Generation + 1,
+			ResumeStep: state.Newest(run).GetStep()}
 		if blocker != "" {
 			d.Reason = fmt.Sprintf("waits behind run %s, which is earlier in the queue", blocker)
 			out = append(out, d)

@@ -83,7 +83,8 @@ func (l *lead) writeManifest(run *pb.Run, k checkpointKey, reports []*pb.ShardRe
 	for {
 		ref, err := commitManifest(ctx, run, k, reports)
 		final := errors.Is(err, store.ErrExists) || errors.Is(err, errBadShards) || refused(err)
-		if now, ok := l.machine.Run(k.run); !ok || !state.Live(now) || now.GetGeneration() != k.generation {
+		now, ok := l.machine.Run(k.run)
+		if !ok || !state.Live(now) || now.GetGeneration() != k.generation {
 			return // the generation is over: its checkpoint will not be
 		}
 		if err == nil || final || ctx.Err() != nil {
@@ -176,7 +177,8 @@ func (l *lead) retire(ctx context.Context, run *pb.Run, ref *pb.CheckpointRef) {
 		return
 	}
 	spec := run.GetResolved().GetSpec()
-	dir := checkpoint.Dir(spec.GetCheckpoint().GetTo(), run.GetId(), ref.GetStep(), ref.GetGeneration())
+	to := spec.GetCheckpoint().GetTo()
+	dir := checkpoint.Dir(to, run.GetId(), ref.GetStep(), ref.GetGeneration())
 	go func() {
 		opener, err := router.New(spec.GetStores())
 		if err == nil {

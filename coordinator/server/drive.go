@@ -186,7 +186,9 @@ func (l *lead) rankDied(ctx context.Context, run *pb.Run, p *pb.RankPlace, r *ra
 		Blameless: r.GetFailure() == pb.FailureClass_STORAGE})
 }
 
-func (l *lead) endGeneration(ctx context.Context, run string, gen uint64, reason string, fatal bool) {
+func (l *lead) endGeneration(ctx context.Context, run string, gen uint64, reason string,
+	fatal bool,
+) {
 	l.end(ctx, &pb.EndGeneration{Run: run, Generation: gen, Reason: reason, Fatal: fatal})
 }
 

@@ -263,7 +263,8 @@ func (l *lead) heard(s *session, r *pb.RankReport) bool {
 	if !ok || r.GetGeneration() > run.GetGeneration() {
 		return false
 	}
-	if r.GetGeneration() == run.GetGeneration() && state.Live(run) && !placed(run, r.GetRank(), s.worker) {
+	if r.GetGeneration() == run.GetGeneration() && state.Live(run) &&
+		!placed(run, r.GetRank(), s.worker) {
 		return false
 	}
 	if len(r.GetReason()) > maxReason {

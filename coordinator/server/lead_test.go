@@ -65,7 +65,8 @@ func (s *stage) shard(rank string, step uint64) *pb.ShardReport {
 		Step: step, Shard: b}
 }
 
-func writeShard(t *testing.T, run *pb.Run, rank, world int, step, generation uint64) manifest.Shard {
+func writeShard(t *testing.T, run *pb.Run, rank, world int, step, generation uint64,
+) manifest.Shard {
 	t.Helper()
 	op, err := router.New(nil)
 	if err != nil {

@@ -276,10 +276,12 @@ func timeless(s *pb.StepRecord) *pb.StepRecord {
 }
 
 func divergence(first, again *pb.StepRecord) string {
-	return fmt.Sprintf("step %d came out differently when generation %d replayed it: loss %v then %v, "+
-		"grad norm %v then %v, data %s then %s; a run must be a function of its spec, so it stops here",
+	return fmt.Sprintf("step %d came out differently when generation %d replayed it: "+
+		"loss %v then %v, grad norm %v then %v, lr %v then %v, data %s then %s; "+
+		"a run must be a function of its spec, so it stops here",
 		first.GetStep(), again.GetGeneration(), first.GetLoss(), again.GetLoss(),
-		first.GetGradNorm(), again.GetGradNorm(), first.GetDataDigest(), again.GetDataDigest())
+		first.GetGradNorm(), again.GetGradNorm(), first.GetLr(), again.GetLr(),
+		first.GetDataDigest(), again.GetDataDigest())
 }
 
 // newestCurve reads the loss curve that travels with the newest checkpoint.

@@ -218,7 +218,7 @@ func TestI11_GapIsAskedForAgain(t *testing.T) {
 	})
 }
 
-// TestI11_BusDown: watchers here see records at once; they are acknowledged when they are published.
+// TestI11_BusDown: watchers here see records at once; they are acknowledged once published.
 func TestI11_BusDown(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := newDesk(t, newBus())

@@ -278,7 +278,8 @@ func resolvedRun(dir string, named map[string]string) *pb.ResolvedRun {
 		Model: &pb.ModelConfig{Family: "llama", VocabSize: 16, HiddenSize: 8, IntermediateSize: 16,
 			Layers: 1, Heads: 2, KvHeads: 1, HeadDim: 4, MaxPositions: 8, TiedEmbeddings: true},
 		Spec: &pb.RunSpec{Name: "tiny", Train: &pb.Train{LogicalShards: 4},
-			Resources: &pb.Resources{Workers: &pb.Range{Min: uint32(number(low)), Max: uint32(number(high))}},
+			Resources: &pb.Resources{Workers: &pb.Range{Min: uint32(number(low)),
+				Max: uint32(number(high))}},
 			Checkpoint: &pb.Checkpoint{To: filepath.Join(dir, "ckpt"), Every: 2,
 				Keep: uint32(number(named["keep"]))}}}
 }

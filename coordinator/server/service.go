@@ -109,7 +109,8 @@ func (s runService) GetRun(ctx context.Context, q *pb.GetRunRequest) (*pb.Run, e
 }
 
 // ListRuns answers all runs in launch order.
-func (s runService) ListRuns(ctx context.Context, _ *pb.ListRunsRequest) (*pb.ListRunsResponse, error) {
+func (s runService) ListRuns(ctx context.Context, _ *pb.ListRunsRequest,
+) (*pb.ListRunsResponse, error) {
 	l, err := s.m.leading()
 	if err != nil {
 		return nil, err

@@ -31,7 +31,10 @@ func TestI7_ReadsVerifyTheLeadership(t *testing.T) {
 		th.play(oneRank)
 		runs, cluster := runService{m: th.member}, clusterService{m: th.member}
 		reads := map[string]func() error{
-			"get":  func() error { _, err := runs.GetRun(t.Context(), &pb.GetRunRequest{Run: "r1"}); return err },
+			"get": func() error {
+				_, err := runs.GetRun(t.Context(), &pb.GetRunRequest{Run: "r1"})
+				return err
+			},
 			"list": func() error { _, err := runs.ListRuns(t.Context(), nil); return err },
 			"workers": func() error {
 				_, err := cluster.ListWorkers(t.Context(), nil)

@@ -30,7 +30,7 @@ const (
 )
 
 // watcher sends one run's items to one client: each step once, in order, without gaps (I11). It
-// takes them from the bus and, for speed, from this leader's hub; whichever has the next step first.
+// takes them from the bus and, for speed, from this leader's hub, whichever has the next step.
 type watcher struct {
 	m      *member
 	run    string

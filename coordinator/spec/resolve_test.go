@@ -99,7 +99,9 @@ func TestResolveRefuses(t *testing.T) {
 		{"schedule", []string{"train.schedule.warmup=20K"}, func(*readers) {},
 			[]string{"train.schedule: ", "22000 steps"}},
 		{"no place for checkpoints", nil, func(r *readers) {
-			r.target = func(_ context.Context, uri string) error { return errors.New(uri + ": no such bucket") }
+			r.target = func(_ context.Context, uri string) error {
+				return errors.New(uri + ": no such bucket")
+			}
 		}, []string{"checkpoint.to: ", "no such bucket"}},
 		{"all at once", nil, func(r *readers) {
 			r.corpus = func(context.Context, *pb.Data, uint32) (*pb.Corpus, error) {

@@ -195,7 +195,8 @@ func (c *change) end(r *pb.Run, s pb.RunState, reason string) {
 func (c *change) registerWorker(x *pb.RegisterWorker) {
 	w := x.GetWorker()
 	if w.GetId() == "" || w.GetDevices() == 0 || w.GetDevices() > MaxDevices {
-		c.refuse(pb.ApplyResult_CONFLICT, "worker %q offers %d devices; it needs an id and 1 to %d devices",
+		c.refuse(pb.ApplyResult_CONFLICT,
+			"worker %q offers %d devices; it needs an id and 1 to %d devices",
 			w.GetId(), w.GetDevices(), MaxDevices)
 		return
 	}

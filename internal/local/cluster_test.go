@@ -108,7 +108,8 @@ func TestAddresses(t *testing.T) {
 	}
 	defer l.Close()
 	port := l.Addr().(*net.TCPAddr).Port
-	if _, err := addresses(1, port); err == nil || !strings.Contains(err.Error(), strconv.Itoa(port)) ||
+	_, err = addresses(1, port)
+	if err == nil || !strings.Contains(err.Error(), strconv.Itoa(port)) ||
 		!strings.Contains(err.Error(), "--port") {
 		t.Errorf("want the occupied port %d and what to do, got %v", port, err)
 	}

@@ -62,7 +62,7 @@ var table = map[string]string{
 	"worker/agent": "internal/frame internal/leader proto worker/kernel/cpu",
 
 	"coordinator/state":     "proto",
-	"coordinator/plan":      "proto",
+	"coordinator/plan":      "coordinator/state proto",
 	"coordinator/consensus": "proto",
 	"coordinator/telemetry": "proto",
 	"coordinator/spec": "checkpoint/hf collective/tree dataset dataset/tokenize proto store " +
@@ -83,8 +83,8 @@ var table = map[string]string{
 	"examples/demo":          "internal/demo",
 	"tools/s3server":         "",
 	"cmd/banyan": "checkpoint checkpoint/export checkpoint/hf client coordinator/server " +
-		"coordinator/spec dataset/tokenize internal/local internal/view proto store store/router " +
-		"worker/agent worker/kernel worker/kernel/cpu worker/model worker/rank",
+		"coordinator/spec coordinator/state dataset/tokenize internal/local internal/view proto " +
+		"store store/router worker/agent worker/kernel worker/kernel/cpu worker/model worker/rank",
 }
 
 // testOnly are folders of tests alone, which may import what they test.

@@ -102,7 +102,8 @@ func TestCrashIsReported(t *testing.T) {
 		}
 		a.tell(desired())
 	}
-	if log := a.log(key{"crash", 1, 0}); !strings.Contains(log, "first line\npanic: out of everything") {
+	log := a.log(key{"crash", 1, 0})
+	if !strings.Contains(log, "first line\npanic: out of everything") {
 		t.Errorf("the log says %q", log)
 	}
 }
@@ -156,7 +157,7 @@ func TestI1_LeaderOfThePast(t *testing.T) {
 	past := a.connect()
 	present := &session{out: make(chan *pb.WorkerMessage, sessionQueue), cancel: func() {}, epoch: 7}
 	a.inbox <- sessionUp{present}
-	a.s = present
+	a.at = present
 	a.tell(desired(assignment(key{"hang", 1, 0}, 0)))
 	d.await("hang/1/0 up")
 	a.inbox <- fromLeader{past, desired()}

@@ -23,8 +23,8 @@ type outbox struct {
 	records map[key]*recordQueue
 }
 
-// recordQueue keeps a rank's records until a checkpoint that holds them is committed, also those the
-// leader has published: its successor may come before the telemetry of the group is back.
+// recordQueue keeps a rank's records until a checkpoint that holds them is committed, also those
+// the leader has published: its successor may come before the group's telemetry is back.
 type recordQueue struct {
 	list    []*pb.StepRecord // consecutive
 	acked   uint64           // published up to this step
@@ -92,8 +92,8 @@ func (o *outbox) record(k key, r *pb.StepRecord) *pb.WorkerMessage {
 }
 
 // acknowledge notes what the leader has published. With a gap it answers what to say again, if that
-// can close it: a leader that misses what is no longer kept waits for a checkpoint's curve, and would
-// ask again at once.
+// can close it: a leader that misses what is no longer kept waits for a checkpoint's curve, and
+// would ask again at once.
 func (o *outbox) acknowledge(a *pb.RecordsAck) []*pb.WorkerMessage {
 	var again []*pb.WorkerMessage
 	for k, q := range o.records {

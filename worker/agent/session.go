@@ -85,7 +85,8 @@ func holdSession(ctx context.Context, client pb.WorkerServiceClient, hello *pb.W
 	}
 	log.Info().Str("leader", welcome.GetLeader()).Msg("session open")
 	lease := time.Duration(welcome.GetLeaseTtlMs()) * time.Millisecond
-	s := &session{epoch: welcome.GetEpoch(), out: make(chan *pb.WorkerMessage, sessionQueue), cancel: cancel}
+	s := &session{epoch: welcome.GetEpoch(), cancel: cancel,
+		out: make(chan *pb.WorkerMessage, sessionQueue)}
 	if !deliver(ctx, inbox, sessionUp{s}) {
 		return ctx.Err()
 	}

@@ -127,7 +127,8 @@ func (t *trainer) combine(all [][]byte) (*outcome, error) {
 		n := int(binary.LittleEndian.Uint32(b[1:]))
 		b = b[5:]
 		if n > len(b)/binary.Size(slotStats{}) {
-			return nil, fmt.Errorf("exchange step statistics: rank %d names %d slots in %d bytes", k, n, len(b))
+			return nil, fmt.Errorf("exchange step statistics: rank %d names %d slots in %d bytes",
+				k, n, len(b))
 		}
 		slots := make([]slotStats, n)
 		used, err := binary.Decode(b, binary.LittleEndian, slots)
