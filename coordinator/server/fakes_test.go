@@ -67,7 +67,6 @@ type fakeBus struct {
 	mu      sync.Mutex
 	items   []*pb.WatchItem
 	ids     map[string]bool
-	order   []string
 	down    bool
 	changed chan struct{}
 }
@@ -90,7 +89,6 @@ func (b *fakeBus) Publish(_ context.Context, _, id string, item *pb.WatchItem) e
 		return nil
 	}
 	b.ids[id] = true
-	b.order = append(b.order, id)
 	b.items = append(b.items, item)
 	close(b.changed)
 	b.changed = make(chan struct{})
@@ -137,13 +135,6 @@ func (b *fakeBus) setDown(down bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.down = down
-}
-
-// published lists the ids on the bus, in order.
-func (b *fakeBus) published() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return append([]string(nil), b.order...)
 }
 
 // testConfig of a member "c1" whose log is dropped.

@@ -35,16 +35,18 @@ func TestI3_S3_SameCurve(t *testing.T) {
 		env  []string
 		set  string
 		want string
+		code int
 	}{
-		{"missing bucket", env, "base.model=s3://nosuch/model", "nosuch"},
-		{"missing checkpoint bucket", env, "checkpoint.to=s3://nosuch/ckpt", "nosuch"},
-		{"missing object", env, "base.model=s3://data/nomodel", "nomodel"},
-		{"no server", env, "stores.default.endpoint=http://" + freePort(t), "refused"},
+		{"missing bucket", env, "base.model=s3://nosuch/model", "nosuch", 2},
+		{"missing checkpoint bucket", env, "checkpoint.to=s3://nosuch/ckpt", "nosuch", 2},
+		{"missing object", env, "base.model=s3://data/nomodel", "nomodel", 2},
+		// The spec may be right: the same command can succeed later.
+		{"no server", env, "stores.default.endpoint=http://" + freePort(t), "refused", 1},
 	}
 	for _, x := range wrong {
 		t.Run(x.name, func(t *testing.T) {
 			stdout, stderr, code := c.in(t).cli(append(set, "--set", x.set)...)
-			plain(t, stdout, stderr, code, 2, x.want)
+			plain(t, stdout, stderr, code, x.code, x.want)
 		})
 	}
 	t.Run("wrong credentials", func(t *testing.T) {

@@ -32,7 +32,6 @@ type reducer struct {
 
 type gradient struct {
 	tensor kernel.Tensor
-	zero   []float32
 }
 
 // flight is one unit's gradient on its way to the owners.
