@@ -258,6 +258,8 @@ func TestI11_ResumeSupersedes(t *testing.T) {
 		expect(t, "bus", text(d.bus.items), want)
 		d.happens(event(pb.EventKind_RUN_RESUMED, 8, 3))
 		expect(t, "bus", text(d.bus.items), want)
+		tail, _, _ := d.hub.subscribe()
+		expect(t, "hub", text(tail), want)
 		again := newDesk(t, d.bus) // the next leader learns the same
 		again.hears(2, stepRecord(5, 50), stepRecord(6, 60))
 		expect(t, "bus", text(d.bus.items), want+" 6(60)")

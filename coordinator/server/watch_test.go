@@ -149,11 +149,18 @@ func TestI11_WatchIsOnceAndInOrder(t *testing.T) {
 }
 
 func (p *past) check(t *rapid.T, v *viewer) {
-	got := map[uint64]float64{}
+	got, told := map[uint64]float64{}, map[uint64]bool{}
 	for _, item := range v.items {
 		if s := item.GetStep(); s != nil {
 			got[s.GetStep()] = s.GetLoss()
+			for _, x := range p.run.GetEvents() {
+				if x.GetKind() == pb.EventKind_RUN_RESUMED && x.GetGeneration() < s.GetGeneration() &&
+					!told[x.GetIndex()] {
+					t.Fatalf("step %d was sent before the resume that made it: %s", s.GetStep(), text(v.items))
+				}
+			}
 		}
+		told[item.GetEvent().GetIndex()] = true
 		if e := item.GetEvent(); e.GetKind() == pb.EventKind_RUN_RESUMED {
 			for s := range got {
 				if s > e.GetStep() {
@@ -166,6 +173,23 @@ func (p *past) check(t *rapid.T, v *viewer) {
 		t.Fatalf("steps out of order: %v\n got %v\nwant %v\nhistory %s\n   sent %s", v.twice, got,
 			p.survives, text(p.items), text(v.items))
 	}
+}
+
+// TestI11_HubDoesNotEndAWatchEarly: the event that closes a run waits for the steps before it.
+func TestI11_HubDoesNotEndAWatchEarly(t *testing.T) {
+	m := &member{cfg: testConfig(), machine: state.New()}
+	m.machine.Apply(1, &pb.Command{})
+	v := &viewer{ctx: t.Context()}
+	w := &watcher{m: m, run: "r", stream: v, events: map[uint64]map[pb.EventKind]bool{},
+		early: map[uint64]*pb.StepRecord{}}
+	end := &pb.Event{Kind: pb.EventKind_RUN_SUCCEEDED, Index: 1, Step: 2, Generation: 1}
+	for _, item := range []*pb.WatchItem{stepItem(stepRecord(2, 2)), eventItem(end)} {
+		must(t, w.hurry(t.Context(), item))
+	}
+	expect(t, "before step 1", text(v.items), "")
+	must(t, w.fromBus(t.Context(), stepItem(stepRecord(1, 1))))
+	must(t, w.hurry(t.Context(), eventItem(end)))
+	expect(t, "after it", text(v.items), "1 2 RUN_SUCCEEDED@1")
 }
 
 // theatre is a member with a leader's loop, a bus, and a watch in the background.

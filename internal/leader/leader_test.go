@@ -69,7 +69,7 @@ func TestFailed(t *testing.T) {
 		want string
 	}{
 		{"c1:1", gone, "c2:1"},
-		{"c1:1", gone, "c2:1"}, // somebody has moved on already
+		{"c1:1", notLeader(t, "c3:1"), "c2:1"}, // somebody has moved on already
 		{"c2:1", notLeader(t, ""), "c3:1"},
 		{"c3:1", gone, "c1:1"},
 		{"c1:1", notLeader(t, "c3:1"), "c3:1"},

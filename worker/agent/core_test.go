@@ -72,14 +72,19 @@ func TestDeviceIsFreedFirst(t *testing.T) {
 		a.tell(desired(assignment(key{"hang", g, 0}, 0)))
 	}
 	a.hears("inventory", "rank hang/1/0=STARTING")
-	for {
-		switch got := d.next("hang/4/0 up"); got {
-		case "hang/1/0 up", "hang/1/0 down": // it may be killed before it comes to the door
-		case "hang/4/0 up":
-			return
-		default:
-			t.Fatalf("generations 2 and 3 were over before they could start, but %q", got)
+	for heard, dead := "", false; heard != "rank hang/4/0=STARTING"; {
+		select {
+		case m := <-a.out:
+			heard = said([]*pb.WorkerMessage{m})
+		case <-time.After(settleFor):
+			t.Fatalf("the newest generation does not start; last heard: %q", heard)
 		}
+		dead = dead || heard == "rank hang/1/0=DEAD"
+		if strings.HasSuffix(heard, "=STARTING") && (!dead || heard != "rank hang/4/0=STARTING") {
+			t.Fatalf("the device is not free, or not wanted any more, but %q", heard)
+		}
+	}
+	for d.next("hang/4/0 up") != "hang/4/0 up" { // the first one may have come and gone before
 	}
 }
 
