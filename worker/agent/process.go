@@ -124,7 +124,7 @@ func (p *process) read(inbox chan<- any, tail *tailWriter) {
 	if err != nil {
 		reason = fmt.Sprintf("rank process: %v", err)
 	}
-	if last := tail.lastLine(); last != "" {
+	if last := tail.lastLine(); last != "" && !strings.HasPrefix(last, "{") { // not a log record
 		reason += ": " + last
 	}
 	close(p.gone)
