@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -203,6 +204,7 @@ func (l *lead) open(s *session) {
 	}
 	for k, r := range l.reports {
 		if r.worker == s.worker {
+			s.had = append(s.had, k)
 			delete(l.reports, k) // it says everything again
 		}
 	}
@@ -289,15 +291,18 @@ func placed(run *pb.Run, rank uint32, worker string) bool {
 	return int(rank) < len(ranks) && ranks[rank].GetWorker() == worker
 }
 
-// missing ends running generations whose rank on this worker is not in its inventory: the daemon
-// was restarted. (In a generation that is just assigned, the rank may not have been asked for yet.)
+// missing ends generations whose rank on this worker is not in its inventory: the daemon was
+// restarted. (In a generation that is just assigned, the rank may not have been asked for yet,
+// unless it was heard of before.)
 func (l *lead) missing(ctx context.Context, s *session) {
 	for _, run := range l.machine.Runs() {
-		if run.GetState() != pb.RunState_RUNNING {
+		if !state.Live(run) {
 			continue
 		}
 		for _, p := range run.GetRanks() {
-			if p.GetWorker() == s.worker && l.report(run, p) == unheard {
+			k := rankKey{run.GetId(), run.GetGeneration(), p.GetRank()}
+			started := run.GetState() == pb.RunState_RUNNING || slices.Contains(s.had, k)
+			if started && p.GetWorker() == s.worker && l.report(run, p) == unheard {
 				l.endGeneration(ctx, run.GetId(), run.GetGeneration(),
 					fmt.Sprintf("worker %s came back without rank %d", s.worker, p.GetRank()), false)
 				break

@@ -21,6 +21,7 @@ type session struct {
 	out    chan *pb.CoordinatorMessage
 	stop   context.CancelCauseFunc
 	last   *pb.Desired // what the worker was told last; only the loop touches it
+	had    []rankKey   // ranks heard of in the session before; only the loop touches it
 	// refused: the state machine does not take this worker; only the loop touches it.
 	refused bool
 	heard   atomic.Int64 // unix ns at which its last message arrived, however long it then waits
