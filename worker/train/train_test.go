@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -99,3 +100,34 @@ func TestNonFiniteStopsBeforeTheWeights(t *testing.T) {
 		t.Fatalf("checkpoint of step %d was committed", g.committed.GetStep())
 	}
 }
+
+// TestReductionAgreesWithOneMicroBatch: cutting a batch into leaves changes the rounding, not the
+// sum. Loss and norm of the first step must be those of the whole batch in one micro-batch, and the
+// curves must stay together.
+func TestReductionAgreesWithOneMicroBatch(t *testing.T) {
+	s := small
+	s.microBatch, s.logicalShards = s.globalBatch, 1
+	whole := &generation{f: newFixture(t, s), number: 1, world: 1, threads: 2}
+	whole.run(t)
+	cut := &generation{f: newFixture(t, small), number: 1, world: 3, threads: 1}
+	cut.run(t)
+	for i, a := range whole.records {
+		b := cut.records[i]
+		tolerance := 1e-5
+		if i > 0 {
+			tolerance = 1e-3 // rounding grows through the updates
+		}
+		if d := relative(a.GetLoss(), b.GetLoss()); d > tolerance {
+			t.Errorf("step %d: loss %v and %v, relative difference %.1e", i+1, a.GetLoss(), b.GetLoss(), d)
+		}
+		if d := relative(a.GetGradNorm(), b.GetGradNorm()); d > tolerance {
+			t.Errorf("step %d: norm %v and %v, relative difference %.1e", i+1, a.GetGradNorm(),
+				b.GetGradNorm(), d)
+		}
+		if a.GetDataDigest() != b.GetDataDigest() || a.GetTokens() != b.GetTokens() {
+			t.Errorf("step %d: other data", i+1)
+		}
+	}
+}
+
+func relative(a, b float64) float64 { return math.Abs(a-b) / math.Max(math.Abs(a), math.Abs(b)) }
