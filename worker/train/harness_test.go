@@ -24,12 +24,14 @@ import (
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 	"github.com/banyan-train/banyan/store"
 	"github.com/banyan-train/banyan/store/router"
+	"github.com/banyan-train/banyan/worker/kernel"
 	"github.com/banyan-train/banyan/worker/kernel/cpu"
 	"github.com/banyan-train/banyan/worker/model"
 )
 
 const (
 	runID    = "train-test"
+	seqLen   = 32
 	deadline = 3 * time.Minute
 )
 
@@ -69,7 +71,8 @@ func newFixture(t *testing.T, s shape) *fixture {
 		return &pb.Source{Name: name, Uri: filepath.Join(examples, "corpora", name+".jsonl"),
 			Lang: lang, Weight: weight, TextField: "text"}
 	}
-	data := &pb.Data{SeqLen: 32, DocMask: true, WeightUnit: pb.WeightUnit_TOKENS, MaxRecord: 1 << 20,
+	data := &pb.Data{SeqLen: seqLen, DocMask: true, WeightUnit: pb.WeightUnit_TOKENS,
+		MaxRecord: 1 << 20,
 		Sources: []*pb.Source{source("zh-stories", "zh", 0.5), source("en-facts", "en", 0.3),
 			source("en-stories", "en", 0.2)}}
 	corpus, err := dataset.Pin(ctx, opener, data, s.globalBatch)
@@ -101,6 +104,82 @@ func writeBase(t *testing.T, opener store.Opener, dir string, cfg *pb.ModelConfi
 		}
 	}
 	must(t, hf.Write(t.Context(), opener, dir, cfg, tensors, nil))
+}
+
+// firstStep is the mean loss and the norm of its gradient over the first global batch.
+func (f *fixture) firstStep(t *testing.T) (loss, norm float64) {
+	t.Helper()
+	ctx := t.Context()
+	batch := f.firstBatch(t)
+	cfg := f.resolved.GetModel()
+	backend, err := cpu.New(cpu.Options{Threads: 2})
+	must(t, err)
+	defer backend.Close()
+	m, err := model.New(cfg, model.Shape{Batch: len(batch.Sequences), SeqLen: seqLen}, backend)
+	must(t, err)
+	defer m.Close()
+	folder, err := hf.Load(ctx, f.opener, f.resolved.GetSpec().GetBase().GetModel())
+	must(t, err)
+	var params, grads []kernel.Tensor
+	for _, u := range m.Units() {
+		p, err := backend.Alloc(u.Size, kernel.F32)
+		must(t, err)
+		for _, x := range u.Params {
+			must(t, folder.Read(ctx, x.Name, 0, x.Len(), backend.Host(p)[x.Offset:x.Offset+x.Len()]))
+		}
+		d, err := backend.Alloc(u.Size, kernel.F32)
+		must(t, err)
+		params, grads = append(params, p), append(grads, d)
+	}
+	in := m.Inputs()
+	for i, s := range batch.Sequences {
+		copy(in.Tokens[i*seqLen:], s.Tokens[:seqLen])
+		copy(in.Pos[i*seqLen:], s.Pos)
+		copy(in.First[i*seqLen:], s.First)
+		copy(in.Targets[i*seqLen:], s.Targets)
+	}
+	pick := func(unit int, from []kernel.Tensor) (out []kernel.Tensor) {
+		for _, u := range m.Needs(unit) {
+			out = append(out, from[u])
+		}
+		return out
+	}
+	last := len(params) - 1
+	for u := range last {
+		must(t, m.Forward(u, pick(u, params)))
+	}
+	for u := last; u >= 0; u-- {
+		must(t, m.Backward(u, pick(u, params), pick(u, grads)))
+	}
+	targets := 0.0
+	for i, x := range m.Losses() {
+		if in.Targets[i] >= 0 {
+			loss += float64(x)
+			targets++
+		}
+	}
+	for _, d := range grads {
+		for _, x := range backend.Host(d) {
+			norm += float64(x) * float64(x)
+		}
+	}
+	return loss / targets, math.Sqrt(norm) / targets
+}
+
+func (f *fixture) firstBatch(t *testing.T) *dataset.Batch {
+	t.Helper()
+	tok, err := tokenize.LoadPinned(t.Context(), f.opener, f.resolved.GetTokenizer())
+	must(t, err)
+	train := f.resolved.GetSpec().GetTrain()
+	stream, err := dataset.Open(t.Context(), dataset.Config{Corpus: f.resolved.GetCorpus(),
+		SeqLen: seqLen, GlobalBatch: int(train.GetGlobalBatch()), DocMask: true, MaxRecord: 1 << 20,
+		Seed: train.GetSeed(), Tokenizer: tok, Stores: f.opener,
+		Hi: dataset.Slot(train.GetGlobalBatch())}, nil)
+	must(t, err)
+	defer stream.Close()
+	batch, err := stream.Next(t.Context())
+	must(t, err)
+	return batch
 }
 
 // generation runs one generation of the fixture's run: real ranks over real sockets, in this
@@ -162,8 +241,9 @@ func (g *generation) rank(ctx context.Context, i int, l *tcp.Listener, peers []s
 	err = Run(ctx, Config{
 		Assignment: &pb.RankAssignment{Run: runID, Generation: g.number, Rank: uint32(i),
 			World: uint32(g.world), Resolved: g.f.resolved, Restore: g.restore},
-		Group: group, Backend: backend, Opener: g.f.opener, Sink: &sink{g, i}, Control: g,
-		Log: zerolog.Nop()})
+		Group: group, Backend: backend, Opener: g.f.opener, Sink: &sink{g, i},
+		Control: &control{g, i},
+		Log:     zerolog.Nop()})
 	if err != nil {
 		return fmt.Errorf("rank %d: %w", i, err)
 	}
@@ -226,14 +306,19 @@ func (g *generation) commit(step uint64, shards []manifest.Shard) (*pb.Checkpoin
 	return &pb.CheckpointRef{Step: step, Generation: g.number, Uri: uri, Digest: digest}, err
 }
 
-// StopRequested implements Control.
-func (g *generation) StopRequested() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.stop
+// control implements Control for one rank. Only rank 0 is told to stop: the others must learn it
+// from the exchange.
+type control struct {
+	*generation
+	rank int
 }
 
-// AwaitCommitted implements Control.
+func (c *control) StopRequested() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stop && c.rank == 0
+}
+
 func (g *generation) AwaitCommitted(ctx context.Context, step uint64) error {
 	for {
 		g.mu.Lock()

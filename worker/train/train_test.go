@@ -78,6 +78,22 @@ func TestI2_ResumeInAnotherWorld(t *testing.T) {
 	if a, b := control.digest(t), third.digest(t); a != b {
 		t.Fatalf("digest %s, want %s", b, a)
 	}
+	// A generation that begins at the last step has nothing to do.
+	last := &generation{f: g, number: 4, world: 2, threads: 1, restore: third.committed,
+		committed: third.committed}
+	last.run(t)
+	if len(last.records) > 0 {
+		t.Fatalf("%d steps were made beyond the last", len(last.records))
+	}
+	tokens := uint64(0)
+	for _, r := range curve {
+		for _, s := range r.GetLossBySource() {
+			tokens += s.GetTargets()
+		}
+		if r.GetTokens() != tokens {
+			t.Fatalf("step %d: %d tokens, the sources have %d", r.GetStep(), r.GetTokens(), tokens)
+		}
+	}
 }
 
 // TestNonFiniteStopsBeforeTheWeights drives the loss out of range: every rank must refuse the
@@ -118,7 +134,8 @@ func TestReductionAgreesWithOneMicroBatch(t *testing.T) {
 			tolerance = 1e-3 // rounding grows through the updates
 		}
 		if d := relative(a.GetLoss(), b.GetLoss()); d > tolerance {
-			t.Errorf("step %d: loss %v and %v, relative difference %.1e", i+1, a.GetLoss(), b.GetLoss(), d)
+			t.Errorf("step %d: loss %v and %v, relative difference %.1e", i+1, a.GetLoss(),
+				b.GetLoss(), d)
 		}
 		if d := relative(a.GetGradNorm(), b.GetGradNorm()); d > tolerance {
 			t.Errorf("step %d: norm %v and %v, relative difference %.1e", i+1, a.GetGradNorm(),
@@ -127,6 +144,21 @@ func TestReductionAgreesWithOneMicroBatch(t *testing.T) {
 		if a.GetDataDigest() != b.GetDataDigest() || a.GetTokens() != b.GetTokens() {
 			t.Errorf("step %d: other data", i+1)
 		}
+	}
+}
+
+// TestFirstStepAgainstTheModel computes the first step's loss and norm from the model alone, with
+// no rank, shard or tree about it.
+func TestFirstStepAgainstTheModel(t *testing.T) {
+	f := newFixture(t, small)
+	g := &generation{f: f, number: 1, world: 3, threads: 1}
+	g.run(t)
+	loss, norm := f.firstStep(t)
+	if d := relative(loss, g.records[0].GetLoss()); d > 1e-6 {
+		t.Errorf("loss %v, the model alone gives %v", g.records[0].GetLoss(), loss)
+	}
+	if d := relative(norm, g.records[0].GetGradNorm()); d > 1e-5 {
+		t.Errorf("norm %v, the model alone gives %v", g.records[0].GetGradNorm(), norm)
 	}
 }
 
