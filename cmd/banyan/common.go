@@ -22,7 +22,7 @@ import (
 const resolveTimeout = 6 * time.Minute
 
 // callTimeout bounds a command that asks the cluster one thing; a leader change fits in.
-const callTimeout = 30 * time.Second
+const callTimeout = 10 * time.Second
 
 func dial(cmd *cobra.Command) (*client.Client, error) {
 	list, err := cmd.Flags().GetString("addr")
