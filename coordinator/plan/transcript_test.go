@@ -1,44 +1,19 @@
 package plan
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/banyan-train/banyan/internal/testkit"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
-
-var update = flag.Bool("update", false, "rewrite the expected lines of testdata/*.txt")
 
 // TestTranscripts plays testdata/*.txt: `worker` and `run` lines build a cluster, `next` and
 // `retire RUN` ask, and the indented lines below are the decisions. `clear` starts over.
 func TestTranscripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no transcripts: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := play(t, string(want))
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if got != string(want) {
-				t.Errorf("%s differs (-update rewrites it); got:\n%s", file, got)
-			}
-		})
-	}
+	testkit.Transcripts(t, "testdata/*.txt", play)
 }
 
 func play(t *testing.T, script string) string {

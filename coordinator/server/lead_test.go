@@ -2,50 +2,26 @@ package server
 
 import (
 	"encoding/json"
-	"flag"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 	"testing/synctest"
 
 	"github.com/banyan-train/banyan/checkpoint"
 	"github.com/banyan-train/banyan/checkpoint/manifest"
 	"github.com/banyan-train/banyan/collective/tree"
+	"github.com/banyan-train/banyan/internal/testkit"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 	"github.com/banyan-train/banyan/store/router"
 	"github.com/banyan-train/banyan/worker/model"
 )
 
-var update = flag.Bool("update", false, "rewrite the expected lines of testdata/lead/*.txt")
-
 // TestTranscripts plays testdata/lead/*.txt against the leader's loop on a virtual clock. A line is
 // something that happens; the indented lines after it are the commands proposed, what workers were
 // told, and the runs that changed.
 func TestTranscripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/lead/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no transcripts: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := ""
-			synctest.Test(t, func(t *testing.T) { got = newStage(t).play(string(want)) })
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if got != string(want) {
-				t.Errorf("%s differs (-update rewrites it); got:\n%s", file, got)
-			}
-		})
-	}
+	testkit.Transcripts(t, "testdata/lead/*.txt", func(t *testing.T, script string) (got string) {
+		synctest.Test(t, func(t *testing.T) { got = newStage(t).play(script) })
+		return got
+	})
 }
 
 // shard writes what a rank writes at a checkpoint, and its report. Rank 0 also writes the curve.

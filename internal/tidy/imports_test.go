@@ -77,6 +77,7 @@ var table = map[string]string{
 	"internal/leader":        "proto",
 	"internal/local":         "client proto",
 	"internal/view":          "proto",
+	"internal/testkit":       "",
 	"internal/tidy":          "",
 	"internal/gen/corpora":   "",
 	"internal/gen/tokenizer": "dataset/tokenize",

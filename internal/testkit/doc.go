@@ -1,0 +1,5 @@
+// Package testkit holds what tests of several packages share. Only tests import it.
+//
+// A transcript is a file of lines that happen, each followed by indented lines of what came of it.
+// Transcripts plays every file again and compares; `go test ./PACKAGE -update` writes them anew.
+package testkit
