@@ -8,10 +8,16 @@ type DType uint8
 const (
 	F32 DType = iota + 1
 	I32
+	BF16 // the upper half of a F32, rounded to nearest even
 )
 
 // Size is the number of bytes of one element.
-func (d DType) Size() int { return 4 }
+func (d DType) Size() int {
+	if d == BF16 {
+		return 2
+	}
+	return 4
+}
 
 // Addr is a device address. On the CPU backend it is a plain C pointer.
 type Addr uintptr
@@ -30,6 +36,14 @@ func (t Tensor) Slice(lo, hi int) Tensor {
 		panic(fmt.Sprintf("kernel: slice [%d,%d) of a tensor of %d", lo, hi, t.Len))
 	}
 	return Tensor{Addr: t.Addr + Addr(lo*t.DType.Size()), Len: hi - lo, DType: t.DType}
+}
+
+// Words is the same memory as a F32 tensor, for moving bytes. The bytes of t must be whole words.
+func (t Tensor) Words() Tensor {
+	if t.Len*t.DType.Size()%4 != 0 {
+		panic(fmt.Sprintf("kernel: %d elements of dtype %d are not whole words", t.Len, t.DType))
+	}
+	return Tensor{Addr: t.Addr, Len: t.Len * t.DType.Size() / 4, DType: F32}
 }
 
 // IsZero reports whether t refers to nothing.

@@ -53,8 +53,8 @@ func (m *Model) embedBackward(grad kernel.Tensor) []kernel.Op {
 // grads of y[R,out] = x[R,in] * w[out,in]^T: dw[out,in] = dy^T x, and dx (+)= dy w.
 func linearGrad(dw, dx, dy, x, w kernel.Tensor, rows, out, in int, add bool) []kernel.Op {
 	return []kernel.Op{
-		kernel.Matmul(dw, dy, x, out, in, rows, true, false, false),
-		kernel.Matmul(dx, dy, w, rows, in, out, false, false, add),
+		kernel.Matmul(dw, dy, x, out, in, rows, kernel.MatmulOptions{TransA: true}),
+		kernel.Matmul(dx, dy, w, rows, in, out, kernel.MatmulOptions{Accumulate: add}),
 	}
 }
 
@@ -75,7 +75,8 @@ func (m *Model) feedForwardBackward(i int, w, g []kernel.Tensor) []kernel.Op {
 	ops = append(ops, linearGrad(g[pUp], buf.dh, b.up, b.h2, w[pUp], r, d.f, d.c, true)...)
 	// The residual: dx already holds the gradient that passes by the norm.
 	return append(ops,
-		kernel.RMSNormGrad(buf.dx, g[pNorm2], buf.dh, b.mid, w[pNorm2], b.rstd2, r, d.c))
+		kernel.RMSNormGrad(buf.dx, g[pNorm2], buf.dh, b.mid, w[pNorm2], b.rstd2, r, d.c,
+			true))
 }
 
 func (m *Model) attentionBackward(i int, w, g []kernel.Tensor) []kernel.Op {
@@ -92,5 +93,6 @@ func (m *Model) attentionBackward(i int, w, g []kernel.Tensor) []kernel.Op {
 	ops = append(ops, linearGrad(g[pK], buf.dh, buf.dk, b.h1, w[pK], r, kc, d.c, true)...)
 	ops = append(ops, linearGrad(g[pV], buf.dh, buf.dv, b.h1, w[pV], r, kc, d.c, true)...)
 	return append(ops,
-		kernel.RMSNormGrad(buf.dx, g[pNorm1], buf.dh, b.x, w[pNorm1], b.rstd1, r, d.c))
+		kernel.RMSNormGrad(buf.dx, g[pNorm1], buf.dh, b.x, w[pNorm1], b.rstd1, r, d.c,
+			true))
 }

@@ -44,7 +44,7 @@ func (m *Model) scale() float32 { return float32(1 / math.Sqrt(float64(m.d.d))) 
 
 // linear is y[R,out] = x[R,in] * w[out,in]^T.
 func linear(y, x, w kernel.Tensor, rows, out, in int) kernel.Op {
-	return kernel.Matmul(y, x, w, rows, out, in, false, true, false)
+	return kernel.Matmul(y, x, w, rows, out, in, kernel.MatmulOptions{TransB: true})
 }
 
 // blockForward is block i with parameters w:

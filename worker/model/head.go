@@ -94,11 +94,12 @@ func (m *Model) headProgram(params, grads []kernel.Tensor) []kernel.Op {
 	for lo := 0; lo < m.shape.rows(); lo += headRows {
 		c := m.chunk(lo)
 		ops = append(ops, c.forward(m, table),
-			kernel.CrossEntropy(c.losses, c.logits, c.targetRows, c.n, d.v))
+			kernel.CrossEntropy(c.losses, c.logits, c.logits, c.targetRows, c.n, d.v))
 		if grads != nil {
 			ops = append(ops,
-				kernel.Matmul(c.dh, c.logits, table, c.n, d.c, d.v, false, false, false),
-				kernel.Matmul(dtable, c.logits, c.h, d.v, d.c, c.n, true, false, lo > 0))
+				kernel.Matmul(c.dh, c.logits, table, c.n, d.c, d.v, kernel.MatmulOptions{}),
+				kernel.Matmul(dtable, c.logits, c.h, d.v, d.c, c.n,
+					kernel.MatmulOptions{TransA: true, Accumulate: lo > 0}))
 		}
 	}
 	if grads == nil {
@@ -106,7 +107,7 @@ func (m *Model) headProgram(params, grads []kernel.Tensor) []kernel.Op {
 	}
 	ops = append(ops, kernel.Fill(m.buf.dx, 0),
 		kernel.RMSNormGrad(m.buf.dx, dnorm, m.buf.dh, m.buf.out, norm, m.buf.rstd,
-			m.shape.rows(), d.c))
+			m.shape.rows(), d.c, true))
 	for i, u := range m.Needs(last) {
 		ops = m.zeroPadding(ops, u, grads[i])
 	}

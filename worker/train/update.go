@@ -62,7 +62,7 @@ func (t *trainer) appendAdamW(ops []kernel.Op, i int, u model.Unit,
 		}
 		a, b := from-lo, to-lo
 		ops = append(ops, kernel.AdamW(t.shards.param[i].Slice(a, b), t.shards.m[i].Slice(a, b),
-			t.shards.v[i].Slice(a, b), t.shards.grad[i].Slice(a, b), constants))
+			t.shards.v[i].Slice(a, b), t.shards.grad[i].Slice(a, b), kernel.Tensor{}, constants))
 	}
 	return ops
 }

@@ -41,6 +41,8 @@ const (
 	EventKind_CHECKPOINT_RETIRED     EventKind = 12
 	EventKind_CHECKPOINT_CORRUPT     EventKind = 13
 	EventKind_WAITING                EventKind = 14 // the planner cannot place the run; text says why
+	EventKind_UPDATE_SKIPPED         EventKind = 15 // the spike policy left an update out
+	EventKind_GUARD_ALARM            EventKind = 16 // a held-out set is being forgotten
 )
 
 // Enum value maps for EventKind.
@@ -61,6 +63,8 @@ var (
 		12: "CHECKPOINT_RETIRED",
 		13: "CHECKPOINT_CORRUPT",
 		14: "WAITING",
+		15: "UPDATE_SKIPPED",
+		16: "GUARD_ALARM",
 	}
 	EventKind_value = map[string]int32{
 		"EVENT_KIND_UNSPECIFIED": 0,
@@ -78,6 +82,8 @@ var (
 		"CHECKPOINT_RETIRED":     12,
 		"CHECKPOINT_CORRUPT":     13,
 		"WAITING":                14,
+		"UPDATE_SKIPPED":         15,
+		"GUARD_ALARM":            16,
 	}
 )
 
@@ -121,6 +127,9 @@ type StepRecord struct {
 	Lr            float64                `protobuf:"fixed64,7,opt,name=lr,proto3" json:"lr,omitempty"`
 	Tokens        uint64                 `protobuf:"varint,8,opt,name=tokens,proto3" json:"tokens,omitempty"`                          // target tokens consumed since step 0
 	DataDigest    string                 `protobuf:"bytes,9,opt,name=data_digest,json=dataDigest,proto3" json:"data_digest,omitempty"` // hex; chain over all steps so far
+	Eval          []*EvalResult          `protobuf:"bytes,10,rep,name=eval,proto3" json:"eval,omitempty"`                              // after the update of this step, in spec order; mostly absent
+	Skipped       string                 `protobuf:"bytes,11,opt,name=skipped,proto3" json:"skipped,omitempty"`                        // why this step's update was not applied; empty: it was
+	EvalBase      []*EvalResult          `protobuf:"bytes,12,rep,name=eval_base,json=evalBase,proto3" json:"eval_base,omitempty"`      // of step 0, before any update; in the record of step 1
 	Timings       *Timings               `protobuf:"bytes,15,opt,name=timings,proto3" json:"timings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -219,11 +228,117 @@ func (x *StepRecord) GetDataDigest() string {
 	return ""
 }
 
+func (x *StepRecord) GetEval() []*EvalResult {
+	if x != nil {
+		return x.Eval
+	}
+	return nil
+}
+
+func (x *StepRecord) GetSkipped() string {
+	if x != nil {
+		return x.Skipped
+	}
+	return ""
+}
+
+func (x *StepRecord) GetEvalBase() []*EvalResult {
+	if x != nil {
+		return x.EvalBase
+	}
+	return nil
+}
+
 func (x *StepRecord) GetTimings() *Timings {
 	if x != nil {
 		return x.Timings
 	}
 	return nil
+}
+
+// EvalResult is the evaluation of one held-out set.
+type EvalResult struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Set           string                 `protobuf:"bytes,1,opt,name=set,proto3" json:"set,omitempty"`
+	Lang          string                 `protobuf:"bytes,2,opt,name=lang,proto3" json:"lang,omitempty"`
+	Loss          float64                `protobuf:"fixed64,3,opt,name=loss,proto3" json:"loss,omitempty"` // nats per target
+	Perplexity    float64                `protobuf:"fixed64,4,opt,name=perplexity,proto3" json:"perplexity,omitempty"`
+	BitsPerByte   float64                `protobuf:"fixed64,5,opt,name=bits_per_byte,json=bitsPerByte,proto3" json:"bits_per_byte,omitempty"`
+	Targets       uint64                 `protobuf:"varint,6,opt,name=targets,proto3" json:"targets,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EvalResult) Reset() {
+	*x = EvalResult{}
+	mi := &file_banyan_v1_record_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EvalResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EvalResult) ProtoMessage() {}
+
+func (x *EvalResult) ProtoReflect() protoreflect.Message {
+	mi := &file_banyan_v1_record_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EvalResult.ProtoReflect.Descriptor instead.
+func (*EvalResult) Descriptor() ([]byte, []int) {
+	return file_banyan_v1_record_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *EvalResult) GetSet() string {
+	if x != nil {
+		return x.Set
+	}
+	return ""
+}
+
+func (x *EvalResult) GetLang() string {
+	if x != nil {
+		return x.Lang
+	}
+	return ""
+}
+
+func (x *EvalResult) GetLoss() float64 {
+	if x != nil {
+		return x.Loss
+	}
+	return 0
+}
+
+func (x *EvalResult) GetPerplexity() float64 {
+	if x != nil {
+		return x.Perplexity
+	}
+	return 0
+}
+
+func (x *EvalResult) GetBitsPerByte() float64 {
+	if x != nil {
+		return x.BitsPerByte
+	}
+	return 0
+}
+
+func (x *EvalResult) GetTargets() uint64 {
+	if x != nil {
+		return x.Targets
+	}
+	return 0
 }
 
 type GroupLoss struct {
@@ -238,7 +353,7 @@ type GroupLoss struct {
 
 func (x *GroupLoss) Reset() {
 	*x = GroupLoss{}
-	mi := &file_banyan_v1_record_proto_msgTypes[1]
+	mi := &file_banyan_v1_record_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -250,7 +365,7 @@ func (x *GroupLoss) String() string {
 func (*GroupLoss) ProtoMessage() {}
 
 func (x *GroupLoss) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_record_proto_msgTypes[1]
+	mi := &file_banyan_v1_record_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -263,7 +378,7 @@ func (x *GroupLoss) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupLoss.ProtoReflect.Descriptor instead.
 func (*GroupLoss) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_record_proto_rawDescGZIP(), []int{1}
+	return file_banyan_v1_record_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *GroupLoss) GetName() string {
@@ -308,7 +423,7 @@ type Timings struct {
 
 func (x *Timings) Reset() {
 	*x = Timings{}
-	mi := &file_banyan_v1_record_proto_msgTypes[2]
+	mi := &file_banyan_v1_record_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -320,7 +435,7 @@ func (x *Timings) String() string {
 func (*Timings) ProtoMessage() {}
 
 func (x *Timings) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_record_proto_msgTypes[2]
+	mi := &file_banyan_v1_record_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -333,7 +448,7 @@ func (x *Timings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Timings.ProtoReflect.Descriptor instead.
 func (*Timings) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_record_proto_rawDescGZIP(), []int{2}
+	return file_banyan_v1_record_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Timings) GetUnixMs() int64 {
@@ -393,7 +508,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_banyan_v1_record_proto_msgTypes[3]
+	mi := &file_banyan_v1_record_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -405,7 +520,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_record_proto_msgTypes[3]
+	mi := &file_banyan_v1_record_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -418,7 +533,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_record_proto_rawDescGZIP(), []int{3}
+	return file_banyan_v1_record_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Event) GetIndex() uint64 {
@@ -477,7 +592,7 @@ type WatchItem struct {
 
 func (x *WatchItem) Reset() {
 	*x = WatchItem{}
-	mi := &file_banyan_v1_record_proto_msgTypes[4]
+	mi := &file_banyan_v1_record_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -489,7 +604,7 @@ func (x *WatchItem) String() string {
 func (*WatchItem) ProtoMessage() {}
 
 func (x *WatchItem) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_record_proto_msgTypes[4]
+	mi := &file_banyan_v1_record_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -502,7 +617,7 @@ func (x *WatchItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchItem.ProtoReflect.Descriptor instead.
 func (*WatchItem) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_record_proto_rawDescGZIP(), []int{4}
+	return file_banyan_v1_record_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *WatchItem) GetItem() isWatchItem_Item {
@@ -550,7 +665,7 @@ var File_banyan_v1_record_proto protoreflect.FileDescriptor
 
 const file_banyan_v1_record_proto_rawDesc = "" +
 	"\n" +
-	"\x16banyan/v1/record.proto\x12\tbanyan.v1\"\xdc\x02\n" +
+	"\x16banyan/v1/record.proto\x12\tbanyan.v1\"\xd5\x03\n" +
 	"\n" +
 	"StepRecord\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\x04R\x04step\x12\x1e\n" +
@@ -565,8 +680,22 @@ const file_banyan_v1_record_proto_rawDesc = "" +
 	"\x02lr\x18\a \x01(\x01R\x02lr\x12\x16\n" +
 	"\x06tokens\x18\b \x01(\x04R\x06tokens\x12\x1f\n" +
 	"\vdata_digest\x18\t \x01(\tR\n" +
-	"dataDigest\x12,\n" +
-	"\atimings\x18\x0f \x01(\v2\x12.banyan.v1.TimingsR\atimings\"q\n" +
+	"dataDigest\x12)\n" +
+	"\x04eval\x18\n" +
+	" \x03(\v2\x15.banyan.v1.EvalResultR\x04eval\x12\x18\n" +
+	"\askipped\x18\v \x01(\tR\askipped\x122\n" +
+	"\teval_base\x18\f \x03(\v2\x15.banyan.v1.EvalResultR\bevalBase\x12,\n" +
+	"\atimings\x18\x0f \x01(\v2\x12.banyan.v1.TimingsR\atimings\"\xa4\x01\n" +
+	"\n" +
+	"EvalResult\x12\x10\n" +
+	"\x03set\x18\x01 \x01(\tR\x03set\x12\x12\n" +
+	"\x04lang\x18\x02 \x01(\tR\x04lang\x12\x12\n" +
+	"\x04loss\x18\x03 \x01(\x01R\x04loss\x12\x1e\n" +
+	"\n" +
+	"perplexity\x18\x04 \x01(\x01R\n" +
+	"perplexity\x12\"\n" +
+	"\rbits_per_byte\x18\x05 \x01(\x01R\vbitsPerByte\x12\x18\n" +
+	"\atargets\x18\x06 \x01(\x04R\atargets\"q\n" +
 	"\tGroupLoss\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04loss\x18\x02 \x01(\x01R\x04loss\x12\"\n" +
@@ -592,7 +721,7 @@ const file_banyan_v1_record_proto_rawDesc = "" +
 	"\tWatchItem\x12+\n" +
 	"\x04step\x18\x01 \x01(\v2\x15.banyan.v1.StepRecordH\x00R\x04step\x12(\n" +
 	"\x05event\x18\x02 \x01(\v2\x10.banyan.v1.EventH\x00R\x05eventB\x06\n" +
-	"\x04item*\xbc\x02\n" +
+	"\x04item*\xe1\x02\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fRUN_LAUNCHED\x10\x01\x12\x17\n" +
@@ -611,7 +740,9 @@ const file_banyan_v1_record_proto_rawDesc = "" +
 	"\vRUN_RESUMED\x10\v\x12\x16\n" +
 	"\x12CHECKPOINT_RETIRED\x10\f\x12\x16\n" +
 	"\x12CHECKPOINT_CORRUPT\x10\r\x12\v\n" +
-	"\aWAITING\x10\x0eB9Z7github.com/banyan-train/banyan/proto/banyan/v1;banyanv1b\x06proto3"
+	"\aWAITING\x10\x0e\x12\x12\n" +
+	"\x0eUPDATE_SKIPPED\x10\x0f\x12\x0f\n" +
+	"\vGUARD_ALARM\x10\x10B9Z7github.com/banyan-train/banyan/proto/banyan/v1;banyanv1b\x06proto3"
 
 var (
 	file_banyan_v1_record_proto_rawDescOnce sync.Once
@@ -626,27 +757,30 @@ func file_banyan_v1_record_proto_rawDescGZIP() []byte {
 }
 
 var file_banyan_v1_record_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_banyan_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_banyan_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_banyan_v1_record_proto_goTypes = []any{
 	(EventKind)(0),     // 0: banyan.v1.EventKind
 	(*StepRecord)(nil), // 1: banyan.v1.StepRecord
-	(*GroupLoss)(nil),  // 2: banyan.v1.GroupLoss
-	(*Timings)(nil),    // 3: banyan.v1.Timings
-	(*Event)(nil),      // 4: banyan.v1.Event
-	(*WatchItem)(nil),  // 5: banyan.v1.WatchItem
+	(*EvalResult)(nil), // 2: banyan.v1.EvalResult
+	(*GroupLoss)(nil),  // 3: banyan.v1.GroupLoss
+	(*Timings)(nil),    // 4: banyan.v1.Timings
+	(*Event)(nil),      // 5: banyan.v1.Event
+	(*WatchItem)(nil),  // 6: banyan.v1.WatchItem
 }
 var file_banyan_v1_record_proto_depIdxs = []int32{
-	2, // 0: banyan.v1.StepRecord.loss_by_lang:type_name -> banyan.v1.GroupLoss
-	2, // 1: banyan.v1.StepRecord.loss_by_source:type_name -> banyan.v1.GroupLoss
-	3, // 2: banyan.v1.StepRecord.timings:type_name -> banyan.v1.Timings
-	0, // 3: banyan.v1.Event.kind:type_name -> banyan.v1.EventKind
-	1, // 4: banyan.v1.WatchItem.step:type_name -> banyan.v1.StepRecord
-	4, // 5: banyan.v1.WatchItem.event:type_name -> banyan.v1.Event
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	3, // 0: banyan.v1.StepRecord.loss_by_lang:type_name -> banyan.v1.GroupLoss
+	3, // 1: banyan.v1.StepRecord.loss_by_source:type_name -> banyan.v1.GroupLoss
+	2, // 2: banyan.v1.StepRecord.eval:type_name -> banyan.v1.EvalResult
+	2, // 3: banyan.v1.StepRecord.eval_base:type_name -> banyan.v1.EvalResult
+	4, // 4: banyan.v1.StepRecord.timings:type_name -> banyan.v1.Timings
+	0, // 5: banyan.v1.Event.kind:type_name -> banyan.v1.EventKind
+	1, // 6: banyan.v1.WatchItem.step:type_name -> banyan.v1.StepRecord
+	5, // 7: banyan.v1.WatchItem.event:type_name -> banyan.v1.Event
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_banyan_v1_record_proto_init() }
@@ -654,7 +788,7 @@ func file_banyan_v1_record_proto_init() {
 	if File_banyan_v1_record_proto != nil {
 		return
 	}
-	file_banyan_v1_record_proto_msgTypes[4].OneofWrappers = []any{
+	file_banyan_v1_record_proto_msgTypes[5].OneofWrappers = []any{
 		(*WatchItem_Step)(nil),
 		(*WatchItem_Event)(nil),
 	}
@@ -664,7 +798,7 @@ func file_banyan_v1_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_banyan_v1_record_proto_rawDesc), len(file_banyan_v1_record_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -123,6 +123,7 @@ type Sharding int32
 
 const (
 	Sharding_SHARDING_UNSPECIFIED Sharding = 0
+	Sharding_ZERO1                Sharding = 1 // optimizer state sharded; gradients kept whole on each rank until the step's end
 	Sharding_ZERO2                Sharding = 2 // gradients and optimizer state sharded; parameters gathered once a step
 	Sharding_ZERO3                Sharding = 3 // parameters too: gathered per unit and use
 )
@@ -131,11 +132,13 @@ const (
 var (
 	Sharding_name = map[int32]string{
 		0: "SHARDING_UNSPECIFIED",
+		1: "ZERO1",
 		2: "ZERO2",
 		3: "ZERO3",
 	}
 	Sharding_value = map[string]int32{
 		"SHARDING_UNSPECIFIED": 0,
+		"ZERO1":                1,
 		"ZERO2":                2,
 		"ZERO3":                3,
 	}
@@ -173,6 +176,7 @@ type Precision int32
 const (
 	Precision_PRECISION_UNSPECIFIED Precision = 0
 	Precision_FP32                  Precision = 1
+	Precision_BF16                  Precision = 2 // parameters and activations; master weights, norms, softmax, losses and sums in fp32
 )
 
 // Enum value maps for Precision.
@@ -180,10 +184,12 @@ var (
 	Precision_name = map[int32]string{
 		0: "PRECISION_UNSPECIFIED",
 		1: "FP32",
+		2: "BF16",
 	}
 	Precision_value = map[string]int32{
 		"PRECISION_UNSPECIFIED": 0,
 		"FP32":                  1,
+		"BF16":                  2,
 	}
 )
 
@@ -219,6 +225,7 @@ type Numerics int32
 const (
 	Numerics_NUMERICS_UNSPECIFIED Numerics = 0
 	Numerics_REPRODUCIBLE         Numerics = 1
+	Numerics_FAST                 Numerics = 2 // ring reduction: the order of sums depends on the world
 )
 
 // Enum value maps for Numerics.
@@ -226,10 +233,12 @@ var (
 	Numerics_name = map[int32]string{
 		0: "NUMERICS_UNSPECIFIED",
 		1: "REPRODUCIBLE",
+		2: "FAST",
 	}
 	Numerics_value = map[string]int32{
 		"NUMERICS_UNSPECIFIED": 0,
 		"REPRODUCIBLE":         1,
+		"FAST":                 2,
 	}
 )
 
@@ -260,6 +269,59 @@ func (Numerics) EnumDescriptor() ([]byte, []int) {
 	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{4}
 }
 
+// Recompute says what a block's backward pass computes again instead of keeping it.
+type Recompute int32
+
+const (
+	Recompute_RECOMPUTE_UNSPECIFIED Recompute = 0
+	Recompute_NONE                  Recompute = 1
+	Recompute_ATTENTION             Recompute = 2 // norms, q, k, v and the activation of the feed-forward part
+	Recompute_FULL                  Recompute = 3 // all but the block's input
+)
+
+// Enum value maps for Recompute.
+var (
+	Recompute_name = map[int32]string{
+		0: "RECOMPUTE_UNSPECIFIED",
+		1: "NONE",
+		2: "ATTENTION",
+		3: "FULL",
+	}
+	Recompute_value = map[string]int32{
+		"RECOMPUTE_UNSPECIFIED": 0,
+		"NONE":                  1,
+		"ATTENTION":             2,
+		"FULL":                  3,
+	}
+)
+
+func (x Recompute) Enum() *Recompute {
+	p := new(Recompute)
+	*p = x
+	return p
+}
+
+func (x Recompute) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Recompute) Descriptor() protoreflect.EnumDescriptor {
+	return file_banyan_v1_spec_proto_enumTypes[5].Descriptor()
+}
+
+func (Recompute) Type() protoreflect.EnumType {
+	return &file_banyan_v1_spec_proto_enumTypes[5]
+}
+
+func (x Recompute) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Recompute.Descriptor instead.
+func (Recompute) EnumDescriptor() ([]byte, []int) {
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{5}
+}
+
 type ScheduleKind int32
 
 const (
@@ -268,6 +330,7 @@ const (
 	ScheduleKind_COSINE                    ScheduleKind = 2
 	ScheduleKind_LINEAR                    ScheduleKind = 3
 	ScheduleKind_WSD                       ScheduleKind = 4
+	ScheduleKind_INVERSE_SQRT              ScheduleKind = 5
 )
 
 // Enum value maps for ScheduleKind.
@@ -278,6 +341,7 @@ var (
 		2: "COSINE",
 		3: "LINEAR",
 		4: "WSD",
+		5: "INVERSE_SQRT",
 	}
 	ScheduleKind_value = map[string]int32{
 		"SCHEDULE_KIND_UNSPECIFIED": 0,
@@ -285,6 +349,7 @@ var (
 		"COSINE":                    2,
 		"LINEAR":                    3,
 		"WSD":                       4,
+		"INVERSE_SQRT":              5,
 	}
 )
 
@@ -299,11 +364,11 @@ func (x ScheduleKind) String() string {
 }
 
 func (ScheduleKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[5].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[6].Descriptor()
 }
 
 func (ScheduleKind) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[5]
+	return &file_banyan_v1_spec_proto_enumTypes[6]
 }
 
 func (x ScheduleKind) Number() protoreflect.EnumNumber {
@@ -312,7 +377,7 @@ func (x ScheduleKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ScheduleKind.Descriptor instead.
 func (ScheduleKind) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{5}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{6}
 }
 
 type Device int32
@@ -348,11 +413,11 @@ func (x Device) String() string {
 }
 
 func (Device) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[6].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[7].Descriptor()
 }
 
 func (Device) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[6]
+	return &file_banyan_v1_spec_proto_enumTypes[7]
 }
 
 func (x Device) Number() protoreflect.EnumNumber {
@@ -361,7 +426,108 @@ func (x Device) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Device.Descriptor instead.
 func (Device) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{6}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{7}
+}
+
+type Spike_Policy int32
+
+const (
+	Spike_POLICY_UNSPECIFIED Spike_Policy = 0
+	Spike_STOP               Spike_Policy = 1 // the run fails and names the step
+	Spike_SKIP               Spike_Policy = 2 // the update is left out, with an event; data and step go on
+	Spike_IGNORE             Spike_Policy = 3 // of a finite spike only: apply it
+)
+
+// Enum value maps for Spike_Policy.
+var (
+	Spike_Policy_name = map[int32]string{
+		0: "POLICY_UNSPECIFIED",
+		1: "STOP",
+		2: "SKIP",
+		3: "IGNORE",
+	}
+	Spike_Policy_value = map[string]int32{
+		"POLICY_UNSPECIFIED": 0,
+		"STOP":               1,
+		"SKIP":               2,
+		"IGNORE":             3,
+	}
+)
+
+func (x Spike_Policy) Enum() *Spike_Policy {
+	p := new(Spike_Policy)
+	*p = x
+	return p
+}
+
+func (x Spike_Policy) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Spike_Policy) Descriptor() protoreflect.EnumDescriptor {
+	return file_banyan_v1_spec_proto_enumTypes[8].Descriptor()
+}
+
+func (Spike_Policy) Type() protoreflect.EnumType {
+	return &file_banyan_v1_spec_proto_enumTypes[8]
+}
+
+func (x Spike_Policy) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Spike_Policy.Descriptor instead.
+func (Spike_Policy) EnumDescriptor() ([]byte, []int) {
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{7, 0}
+}
+
+type Guard_Action int32
+
+const (
+	Guard_ACTION_UNSPECIFIED Guard_Action = 0
+	Guard_ALARM              Guard_Action = 1 // an event
+	Guard_STOP               Guard_Action = 2 // a checkpoint, then the run stops
+)
+
+// Enum value maps for Guard_Action.
+var (
+	Guard_Action_name = map[int32]string{
+		0: "ACTION_UNSPECIFIED",
+		1: "ALARM",
+		2: "STOP",
+	}
+	Guard_Action_value = map[string]int32{
+		"ACTION_UNSPECIFIED": 0,
+		"ALARM":              1,
+		"STOP":               2,
+	}
+)
+
+func (x Guard_Action) Enum() *Guard_Action {
+	p := new(Guard_Action)
+	*p = x
+	return p
+}
+
+func (x Guard_Action) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Guard_Action) Descriptor() protoreflect.EnumDescriptor {
+	return file_banyan_v1_spec_proto_enumTypes[9].Descriptor()
+}
+
+func (Guard_Action) Type() protoreflect.EnumType {
+	return &file_banyan_v1_spec_proto_enumTypes[9]
+}
+
+func (x Guard_Action) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Guard_Action.Descriptor instead.
+func (Guard_Action) EnumDescriptor() ([]byte, []int) {
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{10, 0}
 }
 
 // RunSpec is the typed form of run.yaml. Field names are the YAML keys.
@@ -374,6 +540,7 @@ type RunSpec struct {
 	Train         *Train                 `protobuf:"bytes,5,opt,name=train,proto3" json:"train,omitempty"`
 	Checkpoint    *Checkpoint            `protobuf:"bytes,6,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
 	Resources     *Resources             `protobuf:"bytes,7,opt,name=resources,proto3" json:"resources,omitempty"`
+	Eval          *Eval                  `protobuf:"bytes,8,opt,name=eval,proto3" json:"eval,omitempty"` // absent: no evaluation
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -453,6 +620,13 @@ func (x *RunSpec) GetCheckpoint() *Checkpoint {
 func (x *RunSpec) GetResources() *Resources {
 	if x != nil {
 		return x.Resources
+	}
+	return nil
+}
+
+func (x *RunSpec) GetEval() *Eval {
+	if x != nil {
+		return x.Eval
 	}
 	return nil
 }
@@ -776,6 +950,9 @@ type Train struct {
 	Optimizer     *Optimizer             `protobuf:"bytes,9,opt,name=optimizer,proto3" json:"optimizer,omitempty"`
 	Schedule      *LrSchedule            `protobuf:"bytes,10,opt,name=schedule,proto3" json:"schedule,omitempty"`
 	Seed          uint64                 `protobuf:"varint,11,opt,name=seed,proto3" json:"seed,omitempty"`
+	Recompute     Recompute              `protobuf:"varint,12,opt,name=recompute,proto3,enum=banyan.v1.Recompute" json:"recompute,omitempty"`
+	Spike         *Spike                 `protobuf:"bytes,13,opt,name=spike,proto3" json:"spike,omitempty"`
+	Phases        []*Phase               `protobuf:"bytes,14,rep,name=phases,proto3" json:"phases,omitempty"` // in order; after the last one everything is trained
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -887,6 +1064,373 @@ func (x *Train) GetSeed() uint64 {
 	return 0
 }
 
+func (x *Train) GetRecompute() Recompute {
+	if x != nil {
+		return x.Recompute
+	}
+	return Recompute_RECOMPUTE_UNSPECIFIED
+}
+
+func (x *Train) GetSpike() *Spike {
+	if x != nil {
+		return x.Spike
+	}
+	return nil
+}
+
+func (x *Train) GetPhases() []*Phase {
+	if x != nil {
+		return x.Phases
+	}
+	return nil
+}
+
+// Phase trains only some parts of the model until a point of the run.
+type Phase struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Until *Span                  `protobuf:"bytes,1,opt,name=until,proto3" json:"until,omitempty"`
+	// What is trained: all, embeddings, head, blocks, norms, or a pattern of tensor names with *.
+	Train         []string `protobuf:"bytes,2,rep,name=train,proto3" json:"train,omitempty"`
+	Lr            float64  `protobuf:"fixed64,3,opt,name=lr,proto3" json:"lr,omitempty"` // peak of this phase; 0: optimizer.lr
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Phase) Reset() {
+	*x = Phase{}
+	mi := &file_banyan_v1_spec_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Phase) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Phase) ProtoMessage() {}
+
+func (x *Phase) ProtoReflect() protoreflect.Message {
+	mi := &file_banyan_v1_spec_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Phase.ProtoReflect.Descriptor instead.
+func (*Phase) Descriptor() ([]byte, []int) {
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Phase) GetUntil() *Span {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *Phase) GetTrain() []string {
+	if x != nil {
+		return x.Train
+	}
+	return nil
+}
+
+func (x *Phase) GetLr() float64 {
+	if x != nil {
+		return x.Lr
+	}
+	return 0
+}
+
+// Spike says what happens to an update whose loss or gradient norm is not finite, or far above what
+// the steps before it had. Such an update is never applied.
+type Spike struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	NonFinite     Spike_Policy           `protobuf:"varint,1,opt,name=non_finite,json=nonFinite,proto3,enum=banyan.v1.Spike_Policy" json:"non_finite,omitempty"` // stop (default) | skip
+	Loss          Spike_Policy           `protobuf:"varint,2,opt,name=loss,proto3,enum=banyan.v1.Spike_Policy" json:"loss,omitempty"`                            // ignore (default) | stop | skip
+	Zscore        float64                `protobuf:"fixed64,3,opt,name=zscore,proto3" json:"zscore,omitempty"`                                                   // how many standard deviations above the mean is a spike; default 6
+	Window        uint32                 `protobuf:"varint,4,opt,name=window,proto3" json:"window,omitempty"`                                                    // steps that mean and deviation are taken over; default 128
+	MaxSkips      uint32                 `protobuf:"varint,5,opt,name=max_skips,json=maxSkips,proto3" json:"max_skips,omitempty"`                                // consecutive skips before the run fails; default 10
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Spike) Reset() {
+	*x = Spike{}
+	mi := &file_banyan_v1_spec_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Spike) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Spike) ProtoMessage() {}
+
+func (x *Spike) ProtoReflect() protoreflect.Message {
+	mi := &file_banyan_v1_spec_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Spike.ProtoReflect.Descriptor instead.
+func (*Spike) Descriptor() ([]byte, []int) {
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Spike) GetNonFinite() Spike_Policy {
+	if x != nil {
+		return x.NonFinite
+	}
+	return Spike_POLICY_UNSPECIFIED
+}
+
+func (x *Spike) GetLoss() Spike_Policy {
+	if x != nil {
+		return x.Loss
+	}
+	return Spike_POLICY_UNSPECIFIED
+}
+
+func (x *Spike) GetZscore() float64 {
+	if x != nil {
+		return x.Zscore
+	}
+	return 0
+}
+
+func (x *Spike) GetWindow() uint32 {
+	if x != nil {
+		return x.Window
+	}
+	return 0
+}
+
+func (x *Spike) GetMaxSkips() uint32 {
+	if x != nil {
+		return x.MaxSkips
+	}
+	return 0
+}
+
+// Eval is the evaluation on held-out sets, at step 0 and every so many steps.
+type Eval struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Every         uint64                 `protobuf:"varint,1,opt,name=every,proto3" json:"every,omitempty"`
+	Sets          []*EvalSet             `protobuf:"bytes,2,rep,name=sets,proto3" json:"sets,omitempty"`
+	Guard         *Guard                 `protobuf:"bytes,3,opt,name=guard,proto3" json:"guard,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Eval) Reset() {
+	*x = Eval{}
+	mi := &file_banyan_v1_spec_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Eval) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Eval) ProtoMessage() {}
+
+func (x *Eval) ProtoReflect() protoreflect.Message {
+	mi := &file_banyan_v1_spec_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Eval.ProtoReflect.Descriptor instead.
+func (*Eval) Descriptor() ([]byte, []int) {
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Eval) GetEvery() uint64 {
+	if x != nil {
+		return x.Every
+	}
+	return 0
+}
+
+func (x *Eval) GetSets() []*EvalSet {
+	if x != nil {
+		return x.Sets
+	}
+	return nil
+}
+
+func (x *Eval) GetGuard() *Guard {
+	if x != nil {
+		return x.Guard
+	}
+	return nil
+}
+
+type EvalSet struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Uri           string                 `protobuf:"bytes,2,opt,name=uri,proto3" json:"uri,omitempty"`
+	Lang          string                 `protobuf:"bytes,3,opt,name=lang,proto3" json:"lang,omitempty"`
+	TextField     string                 `protobuf:"bytes,4,opt,name=text_field,json=textField,proto3" json:"text_field,omitempty"`           // default "text"
+	MaxSequences  uint32                 `protobuf:"varint,5,opt,name=max_sequences,json=maxSequences,proto3" json:"max_sequences,omitempty"` // the first so many sequences of the set; default 256
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EvalSet) Reset() {
+	*x = EvalSet{}
+	mi := &file_banyan_v1_spec_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EvalSet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EvalSet) ProtoMessage() {}
+
+func (x *EvalSet) ProtoReflect() protoreflect.Message {
+	mi := &file_banyan_v1_spec_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EvalSet.ProtoReflect.Descriptor instead.
+func (*EvalSet) Descriptor() ([]byte, []int) {
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *EvalSet) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *EvalSet) GetUri() string {
+	if x != nil {
+		return x.Uri
+	}
+	return ""
+}
+
+func (x *EvalSet) GetLang() string {
+	if x != nil {
+		return x.Lang
+	}
+	return ""
+}
+
+func (x *EvalSet) GetTextField() string {
+	if x != nil {
+		return x.TextField
+	}
+	return ""
+}
+
+func (x *EvalSet) GetMaxSequences() uint32 {
+	if x != nil {
+		return x.MaxSequences
+	}
+	return 0
+}
+
+// Guard watches that a held-out set is not forgotten.
+type Guard struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Set           string                 `protobuf:"bytes,1,opt,name=set,proto3" json:"set,omitempty"`
+	MaxRegression float64                `protobuf:"fixed64,2,opt,name=max_regression,json=maxRegression,proto3" json:"max_regression,omitempty"` // relative rise of the set's loss over step 0, such as 0.05
+	Action        Guard_Action           `protobuf:"varint,3,opt,name=action,proto3,enum=banyan.v1.Guard_Action" json:"action,omitempty"`         // default alarm
+	Patience      uint32                 `protobuf:"varint,4,opt,name=patience,proto3" json:"patience,omitempty"`                                 // evaluations in a row above the bound before it acts; default 1
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Guard) Reset() {
+	*x = Guard{}
+	mi := &file_banyan_v1_spec_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Guard) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Guard) ProtoMessage() {}
+
+func (x *Guard) ProtoReflect() protoreflect.Message {
+	mi := &file_banyan_v1_spec_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Guard.ProtoReflect.Descriptor instead.
+func (*Guard) Descriptor() ([]byte, []int) {
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Guard) GetSet() string {
+	if x != nil {
+		return x.Set
+	}
+	return ""
+}
+
+func (x *Guard) GetMaxRegression() float64 {
+	if x != nil {
+		return x.MaxRegression
+	}
+	return 0
+}
+
+func (x *Guard) GetAction() Guard_Action {
+	if x != nil {
+		return x.Action
+	}
+	return Guard_ACTION_UNSPECIFIED
+}
+
+func (x *Guard) GetPatience() uint32 {
+	if x != nil {
+		return x.Patience
+	}
+	return 0
+}
+
 type Optimizer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Lr            float64                `protobuf:"fixed64,1,opt,name=lr,proto3" json:"lr,omitempty"`
@@ -900,7 +1444,7 @@ type Optimizer struct {
 
 func (x *Optimizer) Reset() {
 	*x = Optimizer{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[6]
+	mi := &file_banyan_v1_spec_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -912,7 +1456,7 @@ func (x *Optimizer) String() string {
 func (*Optimizer) ProtoMessage() {}
 
 func (x *Optimizer) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[6]
+	mi := &file_banyan_v1_spec_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -925,7 +1469,7 @@ func (x *Optimizer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Optimizer.ProtoReflect.Descriptor instead.
 func (*Optimizer) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{6}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Optimizer) GetLr() float64 {
@@ -975,7 +1519,7 @@ type LrSchedule struct {
 
 func (x *LrSchedule) Reset() {
 	*x = LrSchedule{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[7]
+	mi := &file_banyan_v1_spec_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -987,7 +1531,7 @@ func (x *LrSchedule) String() string {
 func (*LrSchedule) ProtoMessage() {}
 
 func (x *LrSchedule) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[7]
+	mi := &file_banyan_v1_spec_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1000,7 +1544,7 @@ func (x *LrSchedule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LrSchedule.ProtoReflect.Descriptor instead.
 func (*LrSchedule) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{7}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *LrSchedule) GetKind() ScheduleKind {
@@ -1031,18 +1575,19 @@ func (x *LrSchedule) GetMinLr() float64 {
 	return 0
 }
 
-// Span is a length of training. YAML: 100 (steps) or 5% (share of the run).
+// Span is a length of training. YAML: 100 (steps), 5% (share of the run) or {tokens: 1B}.
 type Span struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Steps         uint64                 `protobuf:"varint,1,opt,name=steps,proto3" json:"steps,omitempty"`
 	Share         float64                `protobuf:"fixed64,2,opt,name=share,proto3" json:"share,omitempty"`
+	Tokens        uint64                 `protobuf:"varint,3,opt,name=tokens,proto3" json:"tokens,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Span) Reset() {
 	*x = Span{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[8]
+	mi := &file_banyan_v1_spec_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1054,7 +1599,7 @@ func (x *Span) String() string {
 func (*Span) ProtoMessage() {}
 
 func (x *Span) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[8]
+	mi := &file_banyan_v1_spec_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1067,7 +1612,7 @@ func (x *Span) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Span.ProtoReflect.Descriptor instead.
 func (*Span) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{8}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Span) GetSteps() uint64 {
@@ -1084,6 +1629,13 @@ func (x *Span) GetShare() float64 {
 	return 0
 }
 
+func (x *Span) GetTokens() uint64 {
+	if x != nil {
+		return x.Tokens
+	}
+	return 0
+}
+
 type Checkpoint struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	To            string                 `protobuf:"bytes,1,opt,name=to,proto3" json:"to,omitempty"` // s3:// or file:// prefix
@@ -1095,7 +1647,7 @@ type Checkpoint struct {
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[9]
+	mi := &file_banyan_v1_spec_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1107,7 +1659,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[9]
+	mi := &file_banyan_v1_spec_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1120,7 +1672,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{9}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Checkpoint) GetTo() string {
@@ -1156,7 +1708,7 @@ type Resources struct {
 
 func (x *Resources) Reset() {
 	*x = Resources{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[10]
+	mi := &file_banyan_v1_spec_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1168,7 +1720,7 @@ func (x *Resources) String() string {
 func (*Resources) ProtoMessage() {}
 
 func (x *Resources) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[10]
+	mi := &file_banyan_v1_spec_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1181,7 +1733,7 @@ func (x *Resources) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resources.ProtoReflect.Descriptor instead.
 func (*Resources) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{10}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Resources) GetWorkers() *Range {
@@ -1223,7 +1775,7 @@ type Range struct {
 
 func (x *Range) Reset() {
 	*x = Range{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[11]
+	mi := &file_banyan_v1_spec_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1235,7 +1787,7 @@ func (x *Range) String() string {
 func (*Range) ProtoMessage() {}
 
 func (x *Range) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[11]
+	mi := &file_banyan_v1_spec_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1248,7 +1800,7 @@ func (x *Range) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Range.ProtoReflect.Descriptor instead.
 func (*Range) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{11}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Range) GetMin() uint32 {
@@ -1276,14 +1828,15 @@ type ResolvedRun struct {
 	Corpus        *Corpus                `protobuf:"bytes,5,opt,name=corpus,proto3" json:"corpus,omitempty"`
 	BaseFiles     []*PinnedFile          `protobuf:"bytes,6,rep,name=base_files,json=baseFiles,proto3" json:"base_files,omitempty"` // config.json, safetensors
 	Tokenizer     *TokenizerPin          `protobuf:"bytes,7,opt,name=tokenizer,proto3" json:"tokenizer,omitempty"`
-	Digest        string                 `protobuf:"bytes,8,opt,name=digest,proto3" json:"digest,omitempty"` // sha256 (hex) of this message with digest empty, deterministic encoding
+	EvalSets      []*SourceManifest      `protobuf:"bytes,9,rep,name=eval_sets,json=evalSets,proto3" json:"eval_sets,omitempty"` // pinned files of eval.sets, in order; weights unused
+	Digest        string                 `protobuf:"bytes,8,opt,name=digest,proto3" json:"digest,omitempty"`                     // sha256 (hex) of this message with digest empty, deterministic encoding
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ResolvedRun) Reset() {
 	*x = ResolvedRun{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[12]
+	mi := &file_banyan_v1_spec_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1295,7 +1848,7 @@ func (x *ResolvedRun) String() string {
 func (*ResolvedRun) ProtoMessage() {}
 
 func (x *ResolvedRun) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[12]
+	mi := &file_banyan_v1_spec_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1308,7 +1861,7 @@ func (x *ResolvedRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolvedRun.ProtoReflect.Descriptor instead.
 func (*ResolvedRun) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{12}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ResolvedRun) GetSpec() *RunSpec {
@@ -1360,6 +1913,13 @@ func (x *ResolvedRun) GetTokenizer() *TokenizerPin {
 	return nil
 }
 
+func (x *ResolvedRun) GetEvalSets() []*SourceManifest {
+	if x != nil {
+		return x.EvalSets
+	}
+	return nil
+}
+
 func (x *ResolvedRun) GetDigest() string {
 	if x != nil {
 		return x.Digest
@@ -1370,7 +1930,7 @@ func (x *ResolvedRun) GetDigest() string {
 // ModelConfig is the mathematics of the model, read from config.json.
 type ModelConfig struct {
 	state            protoimpl.MessageState `protogen:"open.v1"`
-	Family           string                 `protobuf:"bytes,1,opt,name=family,proto3" json:"family,omitempty"` // "llama"
+	Family           string                 `protobuf:"bytes,1,opt,name=family,proto3" json:"family,omitempty"` // model_type: llama | mistral | qwen2 | qwen3
 	VocabSize        uint32                 `protobuf:"varint,2,opt,name=vocab_size,json=vocabSize,proto3" json:"vocab_size,omitempty"`
 	HiddenSize       uint32                 `protobuf:"varint,3,opt,name=hidden_size,json=hiddenSize,proto3" json:"hidden_size,omitempty"`
 	IntermediateSize uint32                 `protobuf:"varint,4,opt,name=intermediate_size,json=intermediateSize,proto3" json:"intermediate_size,omitempty"`
@@ -1385,13 +1945,17 @@ type ModelConfig struct {
 	InitializerRange float64                `protobuf:"fixed64,13,opt,name=initializer_range,json=initializerRange,proto3" json:"initializer_range,omitempty"`
 	BosId            int32                  `protobuf:"varint,14,opt,name=bos_id,json=bosId,proto3" json:"bos_id,omitempty"` // -1: none
 	EosId            int32                  `protobuf:"varint,15,opt,name=eos_id,json=eosId,proto3" json:"eos_id,omitempty"`
+	RopeScaling      *RopeScaling           `protobuf:"bytes,16,opt,name=rope_scaling,json=ropeScaling,proto3" json:"rope_scaling,omitempty"`        // absent: none
+	QkvBias          bool                   `protobuf:"varint,17,opt,name=qkv_bias,json=qkvBias,proto3" json:"qkv_bias,omitempty"`                   // biases of q, k and v (Qwen2)
+	QkNorm           bool                   `protobuf:"varint,18,opt,name=qk_norm,json=qkNorm,proto3" json:"qk_norm,omitempty"`                      // RMS norm of each head of q and k before rope (Qwen3)
+	SlidingWindow    uint32                 `protobuf:"varint,19,opt,name=sliding_window,json=slidingWindow,proto3" json:"sliding_window,omitempty"` // keys a query sees, itself included; 0: all before it
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
 
 func (x *ModelConfig) Reset() {
 	*x = ModelConfig{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[13]
+	mi := &file_banyan_v1_spec_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1403,7 +1967,7 @@ func (x *ModelConfig) String() string {
 func (*ModelConfig) ProtoMessage() {}
 
 func (x *ModelConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[13]
+	mi := &file_banyan_v1_spec_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1416,7 +1980,7 @@ func (x *ModelConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelConfig.ProtoReflect.Descriptor instead.
 func (*ModelConfig) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{13}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ModelConfig) GetFamily() string {
@@ -1524,6 +2088,111 @@ func (x *ModelConfig) GetEosId() int32 {
 	return 0
 }
 
+func (x *ModelConfig) GetRopeScaling() *RopeScaling {
+	if x != nil {
+		return x.RopeScaling
+	}
+	return nil
+}
+
+func (x *ModelConfig) GetQkvBias() bool {
+	if x != nil {
+		return x.QkvBias
+	}
+	return false
+}
+
+func (x *ModelConfig) GetQkNorm() bool {
+	if x != nil {
+		return x.QkNorm
+	}
+	return false
+}
+
+func (x *ModelConfig) GetSlidingWindow() uint32 {
+	if x != nil {
+		return x.SlidingWindow
+	}
+	return 0
+}
+
+// RopeScaling stretches the rotary embedding.
+type RopeScaling struct {
+	state                protoimpl.MessageState `protogen:"open.v1"`
+	Kind                 string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // linear | llama3
+	Factor               float64                `protobuf:"fixed64,2,opt,name=factor,proto3" json:"factor,omitempty"`
+	LowFreqFactor        float64                `protobuf:"fixed64,3,opt,name=low_freq_factor,json=lowFreqFactor,proto3" json:"low_freq_factor,omitempty"` // llama3 only, as the next two
+	HighFreqFactor       float64                `protobuf:"fixed64,4,opt,name=high_freq_factor,json=highFreqFactor,proto3" json:"high_freq_factor,omitempty"`
+	OriginalMaxPositions uint32                 `protobuf:"varint,5,opt,name=original_max_positions,json=originalMaxPositions,proto3" json:"original_max_positions,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
+}
+
+func (x *RopeScaling) Reset() {
+	*x = RopeScaling{}
+	mi := &file_banyan_v1_spec_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RopeScaling) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RopeScaling) ProtoMessage() {}
+
+func (x *RopeScaling) ProtoReflect() protoreflect.Message {
+	mi := &file_banyan_v1_spec_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RopeScaling.ProtoReflect.Descriptor instead.
+func (*RopeScaling) Descriptor() ([]byte, []int) {
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *RopeScaling) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *RopeScaling) GetFactor() float64 {
+	if x != nil {
+		return x.Factor
+	}
+	return 0
+}
+
+func (x *RopeScaling) GetLowFreqFactor() float64 {
+	if x != nil {
+		return x.LowFreqFactor
+	}
+	return 0
+}
+
+func (x *RopeScaling) GetHighFreqFactor() float64 {
+	if x != nil {
+		return x.HighFreqFactor
+	}
+	return 0
+}
+
+func (x *RopeScaling) GetOriginalMaxPositions() uint32 {
+	if x != nil {
+		return x.OriginalMaxPositions
+	}
+	return 0
+}
+
 type PinnedFile struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Uri           string                 `protobuf:"bytes,1,opt,name=uri,proto3" json:"uri,omitempty"`
@@ -1535,7 +2204,7 @@ type PinnedFile struct {
 
 func (x *PinnedFile) Reset() {
 	*x = PinnedFile{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[14]
+	mi := &file_banyan_v1_spec_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1547,7 +2216,7 @@ func (x *PinnedFile) String() string {
 func (*PinnedFile) ProtoMessage() {}
 
 func (x *PinnedFile) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[14]
+	mi := &file_banyan_v1_spec_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1560,7 +2229,7 @@ func (x *PinnedFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinnedFile.ProtoReflect.Descriptor instead.
 func (*PinnedFile) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{14}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PinnedFile) GetUri() string {
@@ -1597,7 +2266,7 @@ type TokenizerPin struct {
 
 func (x *TokenizerPin) Reset() {
 	*x = TokenizerPin{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[15]
+	mi := &file_banyan_v1_spec_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1609,7 +2278,7 @@ func (x *TokenizerPin) String() string {
 func (*TokenizerPin) ProtoMessage() {}
 
 func (x *TokenizerPin) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[15]
+	mi := &file_banyan_v1_spec_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1622,7 +2291,7 @@ func (x *TokenizerPin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenizerPin.ProtoReflect.Descriptor instead.
 func (*TokenizerPin) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{15}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *TokenizerPin) GetUri() string {
@@ -1670,7 +2339,7 @@ type Corpus struct {
 
 func (x *Corpus) Reset() {
 	*x = Corpus{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[16]
+	mi := &file_banyan_v1_spec_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1682,7 +2351,7 @@ func (x *Corpus) String() string {
 func (*Corpus) ProtoMessage() {}
 
 func (x *Corpus) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[16]
+	mi := &file_banyan_v1_spec_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1695,7 +2364,7 @@ func (x *Corpus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Corpus.ProtoReflect.Descriptor instead.
 func (*Corpus) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{16}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Corpus) GetSources() []*SourceManifest {
@@ -1721,7 +2390,7 @@ type SourceManifest struct {
 
 func (x *SourceManifest) Reset() {
 	*x = SourceManifest{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[17]
+	mi := &file_banyan_v1_spec_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1733,7 +2402,7 @@ func (x *SourceManifest) String() string {
 func (*SourceManifest) ProtoMessage() {}
 
 func (x *SourceManifest) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[17]
+	mi := &file_banyan_v1_spec_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1746,7 +2415,7 @@ func (x *SourceManifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceManifest.ProtoReflect.Descriptor instead.
 func (*SourceManifest) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{17}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SourceManifest) GetName() string {
@@ -1809,7 +2478,7 @@ var File_banyan_v1_spec_proto protoreflect.FileDescriptor
 
 const file_banyan_v1_spec_proto_rawDesc = "" +
 	"\n" +
-	"\x14banyan/v1/spec.proto\x12\tbanyan.v1\"\xa4\x02\n" +
+	"\x14banyan/v1/spec.proto\x12\tbanyan.v1\"\xc9\x02\n" +
 	"\aRunSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
 	"\x04base\x18\x02 \x01(\v2\x0f.banyan.v1.BaseR\x04base\x12(\n" +
@@ -1819,7 +2488,8 @@ const file_banyan_v1_spec_proto_rawDesc = "" +
 	"\n" +
 	"checkpoint\x18\x06 \x01(\v2\x15.banyan.v1.CheckpointR\n" +
 	"checkpoint\x122\n" +
-	"\tresources\x18\a \x01(\v2\x14.banyan.v1.ResourcesR\tresources\":\n" +
+	"\tresources\x18\a \x01(\v2\x14.banyan.v1.ResourcesR\tresources\x12#\n" +
+	"\x04eval\x18\b \x01(\v2\x0f.banyan.v1.EvalR\x04eval\":\n" +
 	"\x04Base\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\x12\x1c\n" +
 	"\ttokenizer\x18\x02 \x01(\tR\ttokenizer\"\x8f\x01\n" +
@@ -1847,7 +2517,7 @@ const file_banyan_v1_spec_proto_rawDesc = "" +
 	"text_field\x18\x05 \x01(\tR\ttextField\x12#\n" +
 	"\x04role\x18\x06 \x01(\x0e2\x0f.banyan.v1.RoleR\x04role\x12\x1d\n" +
 	"\n" +
-	"max_epochs\x18\a \x01(\x01R\tmaxEpochs\"\xb1\x03\n" +
+	"max_epochs\x18\a \x01(\x01R\tmaxEpochs\"\xb7\x04\n" +
 	"\x05Train\x12\x16\n" +
 	"\x06tokens\x18\x01 \x01(\x04R\x06tokens\x12\x14\n" +
 	"\x05steps\x18\x02 \x01(\x04R\x05steps\x12!\n" +
@@ -1861,7 +2531,47 @@ const file_banyan_v1_spec_proto_rawDesc = "" +
 	"\toptimizer\x18\t \x01(\v2\x14.banyan.v1.OptimizerR\toptimizer\x121\n" +
 	"\bschedule\x18\n" +
 	" \x01(\v2\x15.banyan.v1.LrScheduleR\bschedule\x12\x12\n" +
-	"\x04seed\x18\v \x01(\x04R\x04seed\"z\n" +
+	"\x04seed\x18\v \x01(\x04R\x04seed\x122\n" +
+	"\trecompute\x18\f \x01(\x0e2\x14.banyan.v1.RecomputeR\trecompute\x12&\n" +
+	"\x05spike\x18\r \x01(\v2\x10.banyan.v1.SpikeR\x05spike\x12(\n" +
+	"\x06phases\x18\x0e \x03(\v2\x10.banyan.v1.PhaseR\x06phases\"T\n" +
+	"\x05Phase\x12%\n" +
+	"\x05until\x18\x01 \x01(\v2\x0f.banyan.v1.SpanR\x05until\x12\x14\n" +
+	"\x05train\x18\x02 \x03(\tR\x05train\x12\x0e\n" +
+	"\x02lr\x18\x03 \x01(\x01R\x02lr\"\xfb\x01\n" +
+	"\x05Spike\x126\n" +
+	"\n" +
+	"non_finite\x18\x01 \x01(\x0e2\x17.banyan.v1.Spike.PolicyR\tnonFinite\x12+\n" +
+	"\x04loss\x18\x02 \x01(\x0e2\x17.banyan.v1.Spike.PolicyR\x04loss\x12\x16\n" +
+	"\x06zscore\x18\x03 \x01(\x01R\x06zscore\x12\x16\n" +
+	"\x06window\x18\x04 \x01(\rR\x06window\x12\x1b\n" +
+	"\tmax_skips\x18\x05 \x01(\rR\bmaxSkips\"@\n" +
+	"\x06Policy\x12\x16\n" +
+	"\x12POLICY_UNSPECIFIED\x10\x00\x12\b\n" +
+	"\x04STOP\x10\x01\x12\b\n" +
+	"\x04SKIP\x10\x02\x12\n" +
+	"\n" +
+	"\x06IGNORE\x10\x03\"l\n" +
+	"\x04Eval\x12\x14\n" +
+	"\x05every\x18\x01 \x01(\x04R\x05every\x12&\n" +
+	"\x04sets\x18\x02 \x03(\v2\x12.banyan.v1.EvalSetR\x04sets\x12&\n" +
+	"\x05guard\x18\x03 \x01(\v2\x10.banyan.v1.GuardR\x05guard\"\x87\x01\n" +
+	"\aEvalSet\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
+	"\x03uri\x18\x02 \x01(\tR\x03uri\x12\x12\n" +
+	"\x04lang\x18\x03 \x01(\tR\x04lang\x12\x1d\n" +
+	"\n" +
+	"text_field\x18\x04 \x01(\tR\ttextField\x12#\n" +
+	"\rmax_sequences\x18\x05 \x01(\rR\fmaxSequences\"\xc4\x01\n" +
+	"\x05Guard\x12\x10\n" +
+	"\x03set\x18\x01 \x01(\tR\x03set\x12%\n" +
+	"\x0emax_regression\x18\x02 \x01(\x01R\rmaxRegression\x12/\n" +
+	"\x06action\x18\x03 \x01(\x0e2\x17.banyan.v1.Guard.ActionR\x06action\x12\x1a\n" +
+	"\bpatience\x18\x04 \x01(\rR\bpatience\"5\n" +
+	"\x06Action\x12\x16\n" +
+	"\x12ACTION_UNSPECIFIED\x10\x00\x12\t\n" +
+	"\x05ALARM\x10\x01\x12\b\n" +
+	"\x04STOP\x10\x02\"z\n" +
 	"\tOptimizer\x12\x0e\n" +
 	"\x02lr\x18\x01 \x01(\x01R\x02lr\x12\x14\n" +
 	"\x05betas\x18\x02 \x03(\x01R\x05betas\x12\x10\n" +
@@ -1873,10 +2583,11 @@ const file_banyan_v1_spec_proto_rawDesc = "" +
 	"\x04kind\x18\x01 \x01(\x0e2\x17.banyan.v1.ScheduleKindR\x04kind\x12'\n" +
 	"\x06warmup\x18\x02 \x01(\v2\x0f.banyan.v1.SpanR\x06warmup\x12%\n" +
 	"\x05decay\x18\x03 \x01(\v2\x0f.banyan.v1.SpanR\x05decay\x12\x15\n" +
-	"\x06min_lr\x18\x04 \x01(\x01R\x05minLr\"2\n" +
+	"\x06min_lr\x18\x04 \x01(\x01R\x05minLr\"J\n" +
 	"\x04Span\x12\x14\n" +
 	"\x05steps\x18\x01 \x01(\x04R\x05steps\x12\x14\n" +
-	"\x05share\x18\x02 \x01(\x01R\x05share\"F\n" +
+	"\x05share\x18\x02 \x01(\x01R\x05share\x12\x16\n" +
+	"\x06tokens\x18\x03 \x01(\x04R\x06tokens\"F\n" +
 	"\n" +
 	"Checkpoint\x12\x0e\n" +
 	"\x02to\x18\x01 \x01(\tR\x02to\x12\x14\n" +
@@ -1889,7 +2600,7 @@ const file_banyan_v1_spec_proto_rawDesc = "" +
 	"\bpriority\x18\x04 \x01(\x05R\bpriority\"+\n" +
 	"\x05Range\x12\x10\n" +
 	"\x03min\x18\x01 \x01(\rR\x03min\x12\x10\n" +
-	"\x03max\x18\x02 \x01(\rR\x03max\"\xd4\x02\n" +
+	"\x03max\x18\x02 \x01(\rR\x03max\"\x8c\x03\n" +
 	"\vResolvedRun\x12&\n" +
 	"\x04spec\x18\x01 \x01(\v2\x12.banyan.v1.RunSpecR\x04spec\x12,\n" +
 	"\x05model\x18\x02 \x01(\v2\x16.banyan.v1.ModelConfigR\x05model\x12\x1e\n" +
@@ -1901,8 +2612,9 @@ const file_banyan_v1_spec_proto_rawDesc = "" +
 	"\x06corpus\x18\x05 \x01(\v2\x11.banyan.v1.CorpusR\x06corpus\x124\n" +
 	"\n" +
 	"base_files\x18\x06 \x03(\v2\x15.banyan.v1.PinnedFileR\tbaseFiles\x125\n" +
-	"\ttokenizer\x18\a \x01(\v2\x17.banyan.v1.TokenizerPinR\ttokenizer\x12\x16\n" +
-	"\x06digest\x18\b \x01(\tR\x06digest\"\xe0\x03\n" +
+	"\ttokenizer\x18\a \x01(\v2\x17.banyan.v1.TokenizerPinR\ttokenizer\x126\n" +
+	"\teval_sets\x18\t \x03(\v2\x19.banyan.v1.SourceManifestR\bevalSets\x12\x16\n" +
+	"\x06digest\x18\b \x01(\tR\x06digest\"\xf6\x04\n" +
 	"\vModelConfig\x12\x16\n" +
 	"\x06family\x18\x01 \x01(\tR\x06family\x12\x1d\n" +
 	"\n" +
@@ -1923,7 +2635,17 @@ const file_banyan_v1_spec_proto_rawDesc = "" +
 	"\rmax_positions\x18\f \x01(\rR\fmaxPositions\x12+\n" +
 	"\x11initializer_range\x18\r \x01(\x01R\x10initializerRange\x12\x15\n" +
 	"\x06bos_id\x18\x0e \x01(\x05R\x05bosId\x12\x15\n" +
-	"\x06eos_id\x18\x0f \x01(\x05R\x05eosId\"F\n" +
+	"\x06eos_id\x18\x0f \x01(\x05R\x05eosId\x129\n" +
+	"\frope_scaling\x18\x10 \x01(\v2\x16.banyan.v1.RopeScalingR\vropeScaling\x12\x19\n" +
+	"\bqkv_bias\x18\x11 \x01(\bR\aqkvBias\x12\x17\n" +
+	"\aqk_norm\x18\x12 \x01(\bR\x06qkNorm\x12%\n" +
+	"\x0esliding_window\x18\x13 \x01(\rR\rslidingWindow\"\xc1\x01\n" +
+	"\vRopeScaling\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x16\n" +
+	"\x06factor\x18\x02 \x01(\x01R\x06factor\x12&\n" +
+	"\x0flow_freq_factor\x18\x03 \x01(\x01R\rlowFreqFactor\x12(\n" +
+	"\x10high_freq_factor\x18\x04 \x01(\x01R\x0ehighFreqFactor\x124\n" +
+	"\x16original_max_positions\x18\x05 \x01(\rR\x14originalMaxPositions\"F\n" +
 	"\n" +
 	"PinnedFile\x12\x10\n" +
 	"\x03uri\x18\x01 \x01(\tR\x03uri\x12\x12\n" +
@@ -1960,17 +2682,25 @@ const file_banyan_v1_spec_proto_rawDesc = "" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\a\n" +
 	"\x03NEW\x10\x01\x12\n" +
 	"\n" +
-	"\x06REPLAY\x10\x02*:\n" +
+	"\x06REPLAY\x10\x02*E\n" +
 	"\bSharding\x12\x18\n" +
 	"\x14SHARDING_UNSPECIFIED\x10\x00\x12\t\n" +
+	"\x05ZERO1\x10\x01\x12\t\n" +
 	"\x05ZERO2\x10\x02\x12\t\n" +
-	"\x05ZERO3\x10\x03*0\n" +
+	"\x05ZERO3\x10\x03*:\n" +
 	"\tPrecision\x12\x19\n" +
 	"\x15PRECISION_UNSPECIFIED\x10\x00\x12\b\n" +
-	"\x04FP32\x10\x01*6\n" +
+	"\x04FP32\x10\x01\x12\b\n" +
+	"\x04BF16\x10\x02*@\n" +
 	"\bNumerics\x12\x18\n" +
 	"\x14NUMERICS_UNSPECIFIED\x10\x00\x12\x10\n" +
-	"\fREPRODUCIBLE\x10\x01*\\\n" +
+	"\fREPRODUCIBLE\x10\x01\x12\b\n" +
+	"\x04FAST\x10\x02*I\n" +
+	"\tRecompute\x12\x19\n" +
+	"\x15RECOMPUTE_UNSPECIFIED\x10\x00\x12\b\n" +
+	"\x04NONE\x10\x01\x12\r\n" +
+	"\tATTENTION\x10\x02\x12\b\n" +
+	"\x04FULL\x10\x03*n\n" +
 	"\fScheduleKind\x12\x1d\n" +
 	"\x19SCHEDULE_KIND_UNSPECIFIED\x10\x00\x12\f\n" +
 	"\bCONSTANT\x10\x01\x12\n" +
@@ -1978,7 +2708,8 @@ const file_banyan_v1_spec_proto_rawDesc = "" +
 	"\x06COSINE\x10\x02\x12\n" +
 	"\n" +
 	"\x06LINEAR\x10\x03\x12\a\n" +
-	"\x03WSD\x10\x04*3\n" +
+	"\x03WSD\x10\x04\x12\x10\n" +
+	"\fINVERSE_SQRT\x10\x05*3\n" +
 	"\x06Device\x12\x16\n" +
 	"\x12DEVICE_UNSPECIFIED\x10\x00\x12\b\n" +
 	"\x04AUTO\x10\x01\x12\a\n" +
@@ -1996,67 +2727,88 @@ func file_banyan_v1_spec_proto_rawDescGZIP() []byte {
 	return file_banyan_v1_spec_proto_rawDescData
 }
 
-var file_banyan_v1_spec_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_banyan_v1_spec_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_banyan_v1_spec_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
+var file_banyan_v1_spec_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_banyan_v1_spec_proto_goTypes = []any{
 	(WeightUnit)(0),        // 0: banyan.v1.WeightUnit
 	(Role)(0),              // 1: banyan.v1.Role
 	(Sharding)(0),          // 2: banyan.v1.Sharding
 	(Precision)(0),         // 3: banyan.v1.Precision
 	(Numerics)(0),          // 4: banyan.v1.Numerics
-	(ScheduleKind)(0),      // 5: banyan.v1.ScheduleKind
-	(Device)(0),            // 6: banyan.v1.Device
-	(*RunSpec)(nil),        // 7: banyan.v1.RunSpec
-	(*Base)(nil),           // 8: banyan.v1.Base
-	(*Store)(nil),          // 9: banyan.v1.Store
-	(*Data)(nil),           // 10: banyan.v1.Data
-	(*Source)(nil),         // 11: banyan.v1.Source
-	(*Train)(nil),          // 12: banyan.v1.Train
-	(*Optimizer)(nil),      // 13: banyan.v1.Optimizer
-	(*LrSchedule)(nil),     // 14: banyan.v1.LrSchedule
-	(*Span)(nil),           // 15: banyan.v1.Span
-	(*Checkpoint)(nil),     // 16: banyan.v1.Checkpoint
-	(*Resources)(nil),      // 17: banyan.v1.Resources
-	(*Range)(nil),          // 18: banyan.v1.Range
-	(*ResolvedRun)(nil),    // 19: banyan.v1.ResolvedRun
-	(*ModelConfig)(nil),    // 20: banyan.v1.ModelConfig
-	(*PinnedFile)(nil),     // 21: banyan.v1.PinnedFile
-	(*TokenizerPin)(nil),   // 22: banyan.v1.TokenizerPin
-	(*Corpus)(nil),         // 23: banyan.v1.Corpus
-	(*SourceManifest)(nil), // 24: banyan.v1.SourceManifest
+	(Recompute)(0),         // 5: banyan.v1.Recompute
+	(ScheduleKind)(0),      // 6: banyan.v1.ScheduleKind
+	(Device)(0),            // 7: banyan.v1.Device
+	(Spike_Policy)(0),      // 8: banyan.v1.Spike.Policy
+	(Guard_Action)(0),      // 9: banyan.v1.Guard.Action
+	(*RunSpec)(nil),        // 10: banyan.v1.RunSpec
+	(*Base)(nil),           // 11: banyan.v1.Base
+	(*Store)(nil),          // 12: banyan.v1.Store
+	(*Data)(nil),           // 13: banyan.v1.Data
+	(*Source)(nil),         // 14: banyan.v1.Source
+	(*Train)(nil),          // 15: banyan.v1.Train
+	(*Phase)(nil),          // 16: banyan.v1.Phase
+	(*Spike)(nil),          // 17: banyan.v1.Spike
+	(*Eval)(nil),           // 18: banyan.v1.Eval
+	(*EvalSet)(nil),        // 19: banyan.v1.EvalSet
+	(*Guard)(nil),          // 20: banyan.v1.Guard
+	(*Optimizer)(nil),      // 21: banyan.v1.Optimizer
+	(*LrSchedule)(nil),     // 22: banyan.v1.LrSchedule
+	(*Span)(nil),           // 23: banyan.v1.Span
+	(*Checkpoint)(nil),     // 24: banyan.v1.Checkpoint
+	(*Resources)(nil),      // 25: banyan.v1.Resources
+	(*Range)(nil),          // 26: banyan.v1.Range
+	(*ResolvedRun)(nil),    // 27: banyan.v1.ResolvedRun
+	(*ModelConfig)(nil),    // 28: banyan.v1.ModelConfig
+	(*RopeScaling)(nil),    // 29: banyan.v1.RopeScaling
+	(*PinnedFile)(nil),     // 30: banyan.v1.PinnedFile
+	(*TokenizerPin)(nil),   // 31: banyan.v1.TokenizerPin
+	(*Corpus)(nil),         // 32: banyan.v1.Corpus
+	(*SourceManifest)(nil), // 33: banyan.v1.SourceManifest
 }
 var file_banyan_v1_spec_proto_depIdxs = []int32{
-	8,  // 0: banyan.v1.RunSpec.base:type_name -> banyan.v1.Base
-	9,  // 1: banyan.v1.RunSpec.stores:type_name -> banyan.v1.Store
-	10, // 2: banyan.v1.RunSpec.data:type_name -> banyan.v1.Data
-	12, // 3: banyan.v1.RunSpec.train:type_name -> banyan.v1.Train
-	16, // 4: banyan.v1.RunSpec.checkpoint:type_name -> banyan.v1.Checkpoint
-	17, // 5: banyan.v1.RunSpec.resources:type_name -> banyan.v1.Resources
-	0,  // 6: banyan.v1.Data.weight_unit:type_name -> banyan.v1.WeightUnit
-	11, // 7: banyan.v1.Data.sources:type_name -> banyan.v1.Source
-	1,  // 8: banyan.v1.Source.role:type_name -> banyan.v1.Role
-	2,  // 9: banyan.v1.Train.sharding:type_name -> banyan.v1.Sharding
-	3,  // 10: banyan.v1.Train.precision:type_name -> banyan.v1.Precision
-	4,  // 11: banyan.v1.Train.numerics:type_name -> banyan.v1.Numerics
-	13, // 12: banyan.v1.Train.optimizer:type_name -> banyan.v1.Optimizer
-	14, // 13: banyan.v1.Train.schedule:type_name -> banyan.v1.LrSchedule
-	5,  // 14: banyan.v1.LrSchedule.kind:type_name -> banyan.v1.ScheduleKind
-	15, // 15: banyan.v1.LrSchedule.warmup:type_name -> banyan.v1.Span
-	15, // 16: banyan.v1.LrSchedule.decay:type_name -> banyan.v1.Span
-	18, // 17: banyan.v1.Resources.workers:type_name -> banyan.v1.Range
-	6,  // 18: banyan.v1.Resources.device:type_name -> banyan.v1.Device
-	7,  // 19: banyan.v1.ResolvedRun.spec:type_name -> banyan.v1.RunSpec
-	20, // 20: banyan.v1.ResolvedRun.model:type_name -> banyan.v1.ModelConfig
-	23, // 21: banyan.v1.ResolvedRun.corpus:type_name -> banyan.v1.Corpus
-	21, // 22: banyan.v1.ResolvedRun.base_files:type_name -> banyan.v1.PinnedFile
-	22, // 23: banyan.v1.ResolvedRun.tokenizer:type_name -> banyan.v1.TokenizerPin
-	24, // 24: banyan.v1.Corpus.sources:type_name -> banyan.v1.SourceManifest
-	21, // 25: banyan.v1.SourceManifest.files:type_name -> banyan.v1.PinnedFile
-	26, // [26:26] is the sub-list for method output_type
-	26, // [26:26] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	11, // 0: banyan.v1.RunSpec.base:type_name -> banyan.v1.Base
+	12, // 1: banyan.v1.RunSpec.stores:type_name -> banyan.v1.Store
+	13, // 2: banyan.v1.RunSpec.data:type_name -> banyan.v1.Data
+	15, // 3: banyan.v1.RunSpec.train:type_name -> banyan.v1.Train
+	24, // 4: banyan.v1.RunSpec.checkpoint:type_name -> banyan.v1.Checkpoint
+	25, // 5: banyan.v1.RunSpec.resources:type_name -> banyan.v1.Resources
+	18, // 6: banyan.v1.RunSpec.eval:type_name -> banyan.v1.Eval
+	0,  // 7: banyan.v1.Data.weight_unit:type_name -> banyan.v1.WeightUnit
+	14, // 8: banyan.v1.Data.sources:type_name -> banyan.v1.Source
+	1,  // 9: banyan.v1.Source.role:type_name -> banyan.v1.Role
+	2,  // 10: banyan.v1.Train.sharding:type_name -> banyan.v1.Sharding
+	3,  // 11: banyan.v1.Train.precision:type_name -> banyan.v1.Precision
+	4,  // 12: banyan.v1.Train.numerics:type_name -> banyan.v1.Numerics
+	21, // 13: banyan.v1.Train.optimizer:type_name -> banyan.v1.Optimizer
+	22, // 14: banyan.v1.Train.schedule:type_name -> banyan.v1.LrSchedule
+	5,  // 15: banyan.v1.Train.recompute:type_name -> banyan.v1.Recompute
+	17, // 16: banyan.v1.Train.spike:type_name -> banyan.v1.Spike
+	16, // 17: banyan.v1.Train.phases:type_name -> banyan.v1.Phase
+	23, // 18: banyan.v1.Phase.until:type_name -> banyan.v1.Span
+	8,  // 19: banyan.v1.Spike.non_finite:type_name -> banyan.v1.Spike.Policy
+	8,  // 20: banyan.v1.Spike.loss:type_name -> banyan.v1.Spike.Policy
+	19, // 21: banyan.v1.Eval.sets:type_name -> banyan.v1.EvalSet
+	20, // 22: banyan.v1.Eval.guard:type_name -> banyan.v1.Guard
+	9,  // 23: banyan.v1.Guard.action:type_name -> banyan.v1.Guard.Action
+	6,  // 24: banyan.v1.LrSchedule.kind:type_name -> banyan.v1.ScheduleKind
+	23, // 25: banyan.v1.LrSchedule.warmup:type_name -> banyan.v1.Span
+	23, // 26: banyan.v1.LrSchedule.decay:type_name -> banyan.v1.Span
+	26, // 27: banyan.v1.Resources.workers:type_name -> banyan.v1.Range
+	7,  // 28: banyan.v1.Resources.device:type_name -> banyan.v1.Device
+	10, // 29: banyan.v1.ResolvedRun.spec:type_name -> banyan.v1.RunSpec
+	28, // 30: banyan.v1.ResolvedRun.model:type_name -> banyan.v1.ModelConfig
+	32, // 31: banyan.v1.ResolvedRun.corpus:type_name -> banyan.v1.Corpus
+	30, // 32: banyan.v1.ResolvedRun.base_files:type_name -> banyan.v1.PinnedFile
+	31, // 33: banyan.v1.ResolvedRun.tokenizer:type_name -> banyan.v1.TokenizerPin
+	33, // 34: banyan.v1.ResolvedRun.eval_sets:type_name -> banyan.v1.SourceManifest
+	29, // 35: banyan.v1.ModelConfig.rope_scaling:type_name -> banyan.v1.RopeScaling
+	33, // 36: banyan.v1.Corpus.sources:type_name -> banyan.v1.SourceManifest
+	30, // 37: banyan.v1.SourceManifest.files:type_name -> banyan.v1.PinnedFile
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_banyan_v1_spec_proto_init() }
@@ -2069,8 +2821,8 @@ func file_banyan_v1_spec_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_banyan_v1_spec_proto_rawDesc), len(file_banyan_v1_spec_proto_rawDesc)),
-			NumEnums:      7,
-			NumMessages:   18,
+			NumEnums:      10,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -37,7 +37,7 @@ func BenchmarkMatmul(b *testing.B) {
 func matmulOps(be kernel.Backend, m, n, k int, layout string) []kernel.Op {
 	c := &call{be: be, rng: rand.New(rand.NewPCG(1, 1))}
 	return []kernel.Op{kernel.Matmul(c.in(m*n), c.in(m*k), c.in(k*n), m, n, k,
-		layout[0] == 't', layout[1] == 't', false)}
+		kernel.MatmulOptions{TransA: layout[0] == 't', TransB: layout[1] == 't'})}
 }
 
 // measure runs ops b.N times and reports GFLOP/s by the clock on the wall, and by the processor
@@ -132,9 +132,9 @@ func BenchmarkRows(b *testing.B) {
 			"add":           {kernel.Add(z, x, y), 12 * rows * c},
 			"swiglu":        {kernel.SwiGLU(z, x, y), 12 * rows * c},
 			"rms norm":      {kernel.RMSNorm(z, rstd, x, w, rows, c, 1e-5), 8 * rows * c},
-			"rms norm grad": {kernel.RMSNormGrad(z, w, x, y, w, rstd, rows, c), 16 * rows * c},
-			"cross entropy": {kernel.CrossEntropy(rstd, logits, ids, rows, v), 8 * rows * v},
-			"adamw": {kernel.AdamW(z, x, y, logits.Slice(0, rows*c), kernel.AdamWStep{
+			"rms norm grad": {kernel.RMSNormGrad(z, w, x, y, w, rstd, rows, c, true), 16 * rows * c},
+			"cross entropy": {kernel.CrossEntropy(rstd, logits, logits, ids, rows, v), 8 * rows * v},
+			"adamw": {kernel.AdamW(z, x, y, logits.Slice(0, rows*c), kernel.Tensor{}, kernel.AdamWStep{
 				LR: 1e-9, Beta1: 0.9, Beta2: 0.9, Eps: 1}), 28 * rows * c},
 			"sum of squares": {kernel.SumSquares(rstd.Slice(0, rows*c/16384), x, 16384),
 				4 * rows * c},

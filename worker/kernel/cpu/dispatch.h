@@ -35,6 +35,8 @@ static int run_one(struct engine *e, const struct op *o)
 		return cross_entropy(e, o);
 	case OP_SUM_SQUARES:
 		return sum_squares(e, o);
+	case OP_SUM_ROWS:
+		return sum_rows(e, o);
 	case OP_ADAMW:
 		return elementwise(e, o, adamw_task);
 	}

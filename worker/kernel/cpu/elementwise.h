@@ -103,7 +103,7 @@ static void rope_task(const void *ctx, long row, float *scratch)
 		for (long i = 0; i < half; i += VW) {
 			vf co = v_get(c, i, half, 0), si = v_get(s, i, half, 0);
 			vf a = v_get(lo, i, half, 0), b = v_get(hi, i, half, 0);
-			if (o->flag != 0)
+			if (o->flag & 1)
 				si = -si;
 			v_put(lo, i, half, v_fma(a, co, -(b * si)));
 			v_put(hi, i, half, v_fma(b, co, a * si));

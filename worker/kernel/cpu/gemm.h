@@ -196,6 +196,35 @@ static void gemm_task(const void *ctx, long task, float *scratch)
 			      v_get(c + i * g->n, j, n, 0) + v_get(tile + i * ld, j, n, 0));
 }
 
+static int gemm_product(struct engine *e, struct gemm *g)
+{
+	// Enough tiles for a few threads, whatever their number here.
+	while (parts(g->m, g->mt) * parts(g->n, g->nt) < 16 && g->mt > 4 * MR)
+		g->mt /= 2;
+	while (parts(g->m, g->mt) * parts(g->n, g->nt) < 16 && g->nt > 4 * NR)
+		g->nt /= 2;
+	size_t floats = (PANELS * VW + NT) * KC + MR * NR + (size_t)MT * NT;
+	return engine_tasks(e, gemm_task, g, parts(g->m, g->mt) * parts(g->n, g->nt), floats);
+}
+
+// gemm_add_task adds bias and addend to PIECE-sized ranges of rows of the product.
+static void gemm_add_task(const void *ctx, long task, float *scratch)
+{
+	const struct op *o = ctx;
+	long n = o->n[1], per = most(1, PIECE / most(n, 1)), end = least(o->n[0], (task + 1) * per);
+	for (long r = task * per; r < end; r++)
+		for (long j = 0; j < n; j += VW) {
+			float *c = out(o, 0) + r * n;
+			vf x = v_get(c, j, n, 0);
+			if (o->p[4] != 0)
+				x += v_get(in(o, 4), j, n, 0);
+			if (o->p[3] != 0)
+				x += v_get(in(o, 3) + r * n, j, n, 0);
+			v_put(c, j, n, x);
+		}
+	(void)scratch;
+}
+
 static int gemm(struct engine *e, const struct op *o)
 {
 	struct gemm g = { .a = in(o, 1), .b = in(o, 2), .c = out(o, 0), .m = o->n[0],
@@ -203,13 +232,10 @@ static int gemm(struct engine *e, const struct op *o)
 			  .tb = (o->flag & 2) != 0, .accumulate = (o->flag & 4) != 0 };
 	if (g.k == 0 && !g.accumulate)
 		memset(g.c, 0, (size_t)(g.m * g.n) * sizeof(float));
-	if (g.m == 0 || g.n == 0 || g.k == 0)
+	if (g.m == 0 || g.n == 0)
 		return 0;
-	// Enough tiles for a few threads, whatever their number here.
-	while (parts(g.m, g.mt) * parts(g.n, g.nt) < 16 && g.mt > 4 * MR)
-		g.mt /= 2;
-	while (parts(g.m, g.mt) * parts(g.n, g.nt) < 16 && g.nt > 4 * NR)
-		g.nt /= 2;
-	size_t floats = (PANELS * VW + NT) * KC + MR * NR + (size_t)MT * NT;
-	return engine_tasks(e, gemm_task, &g, parts(g.m, g.mt) * parts(g.n, g.nt), floats);
+	int why = g.k == 0 ? 0 : gemm_product(e, &g);
+	if (why != 0 || (o->p[3] == 0 && o->p[4] == 0))
+		return why;
+	return engine_tasks(e, gemm_add_task, o, parts(g.m, most(1, PIECE / g.n)), 0);
 }

@@ -91,11 +91,11 @@ func matmulGradient(c *call) gradient {
 	dx, dw := c.fresh("dx", m*k), c.fresh("dw", n*k)
 	x64, w64, y := wide(c.be, x), wide(c.be, w), make([]float64, m*n)
 	return gradient{
-		op: []kernel.Op{kernel.Matmul(dx, dy, w, m, k, n, false, false, false),
-			kernel.Matmul(dw, dy, x, n, k, m, true, false, false)},
+		op: []kernel.Op{kernel.Matmul(dx, dy, w, m, k, n, kernel.MatmulOptions{}),
+			kernel.Matmul(dw, dy, x, n, k, m, kernel.MatmulOptions{TransA: true})},
 		got: []kernel.Tensor{dx, dw}, x: [][]float64{x64, w64},
 		loss: against(wide(c.be, dy), y, func() {
-			ref.Matmul(y, x64, w64, m, n, k, false, true, false)
+			ref.Matmul(y, x64, w64, nil, nil, m, n, k, false, true, false)
 		})}
 }
 
@@ -118,7 +118,7 @@ func normGradient(c *call) gradient {
 	y64, rstd64 := make([]float64, r*w), make([]float64, r)
 	return gradient{
 		op: []kernel.Op{kernel.RMSNorm(y, rstd, x, g, r, w, eps),
-			kernel.RMSNormGrad(dx, dw, dy, x, g, rstd, r, w)},
+			kernel.RMSNormGrad(dx, dw, dy, x, g, rstd, r, w, true)},
 		got: []kernel.Tensor{dx, dw}, x: [][]float64{x64, g64},
 		loss: against(wide(c.be, dy), y64, func() { ref.RMSNorm(y64, rstd64, x64, g64, eps) })}
 }
@@ -151,11 +151,11 @@ func lossGradient(c *call) gradient {
 	c.be.HostInts(targets)[2] = -1
 	x, work, losses := wide(c.be, logits), make([]float64, r*v), make([]float64, r)
 	ones := []float64{1, 1, 1, 1, 1, 1}
-	return gradient{op: []kernel.Op{kernel.CrossEntropy(loss, logits, targets, r, v)},
+	return gradient{op: []kernel.Op{kernel.CrossEntropy(loss, logits, logits, targets, r, v)},
 		got: []kernel.Tensor{logits}, x: [][]float64{x},
 		loss: against(ones, losses, func() {
 			copy(work, x)
-			ref.CrossEntropy(losses, work, c.be.HostInts(targets), v)
+			ref.CrossEntropy(losses, work, work, c.be.HostInts(targets), v)
 		})}
 }
 

@@ -77,7 +77,7 @@ func opLayout() [4]uintptr {
 }
 
 // opCodes are the first and last op code as C knows them.
-func opCodes() [2]kernel.Code { return [2]kernel.Code{C.OP_FILL, C.OP_ADAMW} }
+func opCodes() [2]kernel.Code { return [2]kernel.Code{C.OP_FILL, C.OP_SUM_ROWS} }
 
 // expRow sets y = e^x with the kernels' own exponential; for the accuracy test.
 func expRow(isa string, y, x []float32) {

@@ -13,7 +13,7 @@ static float row_top(const float *row, long v)
 	return v_top(top);
 }
 
-static float cross_entropy_row(float *row, long target, long v)
+static float cross_entropy_row(float *row, float *grad, long target, long v)
 {
 	const vf top = v_set(row_top(row, v));
 	float at = row[target];
@@ -30,8 +30,8 @@ static float cross_entropy_row(float *row, long target, long v)
 	const vf scale = v_set((float)(1 / sum));
 	double chosen = row[target] / sum;
 	for (long i = 0; i < v; i += VW)
-		v_put(row, i, v, v_get(row, i, v, 0) * scale);
-	row[target] = (float)(chosen - 1);
+		v_put(grad, i, v, v_get(row, i, v, 0) * scale);
+	grad[target] = (float)(chosen - 1);
 	return (float)(scalar_log(sum) + ((double)top[0] - (double)at));
 }
 
@@ -40,11 +40,11 @@ static void cross_entropy_task(const void *ctx, long task, float *scratch)
 	const struct op *o = ctx;
 	long v = o->n[1], per = rows_a_task(v), end = least(o->n[0], (task + 1) * per);
 	for (long r = task * per; r < end; r++) {
-		float *row = out(o, 1) + r * v;
+		float *row = out(o, 1) + r * v, *grad = out(o, 3) + r * v;
 		long target = ints(o, 2)[r];
 		if (target < 0)
-			memset(row, 0, (size_t)v * sizeof(float));
-		out(o, 0)[r] = target < 0 ? 0 : cross_entropy_row(row, target, v);
+			memset(grad, 0, (size_t)v * sizeof(float));
+		out(o, 0)[r] = target < 0 ? 0 : cross_entropy_row(row, grad, target, v);
 	}
 	(void)scratch;
 }

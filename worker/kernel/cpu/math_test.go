@@ -83,7 +83,7 @@ func TestI3_NoContraction(t *testing.T) {
 			old := be.Host(p)[i]
 			want[i] = old - float32(s.LR*float32(step+float32(s.WeightDecay*old)))
 		}
-		if err := be.Run([]kernel.Op{kernel.AdamW(p, m, v, g, s)}); err != nil {
+		if err := be.Run([]kernel.Op{kernel.AdamW(p, m, v, g, kernel.Tensor{}, s)}); err != nil {
 			t.Fatal(err)
 		}
 		for i, w := range want {

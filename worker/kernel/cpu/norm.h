@@ -55,7 +55,7 @@ static void rms_norm_dx_task(const void *ctx, long task, float *scratch)
 		for (long i = 0; i < c; i += VW) {
 			vf g = v_get(dy, i, c, 0) * v_get(w, i, c, 0) * (float)s;
 			g = v_fma(v_get(x, i, c, 0), pull, g);
-			v_put(dx, i, c, v_get(dx, i, c, 0) + g);
+			v_put(dx, i, c, o->flag & 1 ? v_get(dx, i, c, 0) + g : g);
 		}
 	}
 	(void)scratch;
@@ -78,6 +78,29 @@ static void rms_norm_dw_task(const void *ctx, long task, float *scratch)
 		v_put(out(o, 1), i, c, total);
 	}
 	(void)scratch;
+}
+
+static void sum_rows_task(const void *ctx, long task, float *scratch)
+{
+	const struct op *o = ctx;
+	long rows = o->n[0], c = o->n[1], end = least(c, (task + 1) * COLUMNS);
+	const float *x = in(o, 1);
+	for (long i = task * COLUMNS; i < end; i += VW) {
+		vf total = v_set(0);
+		for (long start = 0; start < rows; start += BLOCK_ROWS) {
+			vf sum = v_set(0);
+			for (long r = start; r < least(rows, start + BLOCK_ROWS); r++)
+				sum += v_get(x + r * c, i, c, 0);
+			total += sum;
+		}
+		v_put(out(o, 0), i, c, total);
+	}
+	(void)scratch;
+}
+
+static int sum_rows(struct engine *e, const struct op *o)
+{
+	return engine_tasks(e, sum_rows_task, o, parts(o->n[1], COLUMNS), 0);
 }
 
 static int rms_norm(struct engine *e, const struct op *o)

@@ -24,7 +24,8 @@ enum code {
 	OP_SWIGLU_GRAD,
 	OP_CROSS_ENTROPY,
 	OP_SUM_SQUARES,
-	OP_ADAMW
+	OP_ADAMW,
+	OP_SUM_ROWS
 };
 
 struct op {

@@ -68,7 +68,16 @@ var cases = map[string]struct {
 	"rms norm grad": {func(c *call) {
 		r, w := size(c.rng, 200), size(c.rng, 400)
 		c.op = kernel.RMSNormGrad(c.also("dx", c.in(r*w)), c.fresh("dw", w), c.in(r*w), c.in(r*w),
-			c.in(w), c.in(r), r, w)
+			c.in(w), c.in(r), r, w, true)
+	}, 5e-6},
+	"rms norm grad, stored": {func(c *call) {
+		r, w := size(c.rng, 200), size(c.rng, 400)
+		dy := c.also("dx", c.in(r*w))
+		c.op = kernel.RMSNormGrad(dy, c.fresh("dw", w), dy, c.in(r*w), c.in(w), c.in(r), r, w, false)
+	}, 5e-6},
+	"sum rows": {func(c *call) {
+		r, w := size(c.rng, 200), size(c.rng, 400)
+		c.op = kernel.SumRows(c.fresh("y", w), c.in(r*w), r, w)
 	}, 5e-6},
 	"rope":           {func(c *call) { ropeCase(c, false) }, 1e-6},
 	"rope inverse":   {func(c *call) { ropeCase(c, true) }, 1e-6},
@@ -89,8 +98,8 @@ var cases = map[string]struct {
 	}, 1e-6},
 	"cross entropy": {func(c *call) {
 		r, v := size(c.rng, 60), size(c.rng, 3000)
-		c.op = kernel.CrossEntropy(c.fresh("loss", r), c.also("dlogits", c.in(r*v)),
-			c.indices(r, -1, v), r, v)
+		logits := c.also("dlogits", c.in(r*v))
+		c.op = kernel.CrossEntropy(c.fresh("loss", r), logits, logits, c.indices(r, -1, v), r, v)
 	}, 2e-6},
 	"sum of squares": {func(c *call) {
 		n, chunk := size(c.rng, 70000), size(c.rng, 20000)
@@ -105,11 +114,18 @@ func matmulCase(c *call, most int) {
 
 func matmulOf(c *call, m, n, k int) {
 	ta, tb := c.rng.IntN(2) == 0, c.rng.IntN(2) == 0
-	if c.rng.IntN(2) == 0 {
-		c.op = kernel.Matmul(c.fresh("c", m*n), c.in(m*k), c.in(k*n), m, n, k, ta, tb, false)
+	o := kernel.MatmulOptions{TransA: ta, TransB: tb, Accumulate: c.rng.IntN(2) == 0}
+	if o.Accumulate {
+		c.op = kernel.Matmul(c.also("c", c.in(m*n)), c.in(m*k), c.in(k*n), m, n, k, o)
 		return
 	}
-	c.op = kernel.Matmul(c.also("c", c.in(m*n)), c.in(m*k), c.in(k*n), m, n, k, ta, tb, true)
+	if c.rng.IntN(2) == 0 {
+		o.Add = c.in(m * n)
+	}
+	if c.rng.IntN(2) == 0 {
+		o.Bias = c.in(n)
+	}
+	c.op = kernel.Matmul(c.fresh("c", m*n), c.in(m*k), c.in(k*n), m, n, k, o)
 }
 
 func ropeCase(c *call, inverse bool) {
@@ -172,7 +188,8 @@ func adamwCase(c *call) {
 	for i, x := range c.be.Host(v) {
 		c.be.Host(v)[i] = x * x
 	}
-	c.op = kernel.AdamW(c.also("p", c.in(n)), c.also("m", c.in(n)), v, c.in(n), kernel.AdamWStep{
-		LR: 1e-2, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, WeightDecay: 0.1, Correction1: 1.3,
-		Correction2: 2.1, GradScale: 0.25})
+	c.op = kernel.AdamW(c.also("p", c.in(n)), c.also("m", c.in(n)), v, c.in(n),
+		kernel.Tensor{}, kernel.AdamWStep{
+			LR: 1e-2, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, WeightDecay: 0.1, Correction1: 1.3,
+			Correction2: 2.1, GradScale: 0.25})
 }

@@ -46,13 +46,16 @@ func TestMatmulGradient(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	const m, n, k = 3, 4, 5
 	x, w, dy, y := random(r, m*k), random(r, n*k), random(r, m*n), make([]float64, m*n)
-	loss := func() float64 { Matmul(y, x, w, m, n, k, false, true, false); return weighted(dy, y) }
+	loss := func() float64 {
+		Matmul(y, x, w, nil, nil, m, n, k, false, true, false)
+		return weighted(dy, y)
+	}
 	dx, dw := make([]float64, m*k), make([]float64, n*k)
-	Matmul(dx, dy, w, m, k, n, false, false, false)
-	Matmul(dw, dy, x, n, k, m, true, false, false)
+	Matmul(dx, dy, w, nil, nil, m, k, n, false, false, false)
+	Matmul(dw, dy, x, nil, nil, n, k, m, true, false, false)
 	checkGrad(t, "dx", x, dx, loss)
 	checkGrad(t, "dw", w, dw, loss)
-	Matmul(dw, dy, x, n, k, m, true, false, true)
+	Matmul(dw, dy, x, nil, nil, n, k, m, true, false, true)
 	for i := range dw {
 		dw[i] /= 2
 	}
@@ -82,7 +85,7 @@ func TestRMSNormGradient(t *testing.T) {
 	dx, dw := random(r, rows*c), make([]float64, c)
 	before := append([]float64(nil), dx...)
 	saved := append([]float64(nil), rstd...)
-	RMSNormGrad(dx, dw, dy, x, w, saved)
+	RMSNormGrad(dx, dw, dy, x, w, saved, true)
 	for i := range dx {
 		dx[i] -= before[i]
 	}
@@ -125,10 +128,10 @@ func TestCrossEntropyGradient(t *testing.T) {
 	targets := []int32{5, -1, 0, 3}
 	logits, loss := random(r, len(targets)*v), make([]float64, len(targets))
 	grad := append([]float64(nil), logits...)
-	CrossEntropy(loss, grad, targets, v)
+	CrossEntropy(loss, grad, grad, targets, v)
 	checkGrad(t, "dlogits", logits, grad, func() float64 {
 		l := append([]float64(nil), logits...)
-		CrossEntropy(loss, l, targets, v)
+		CrossEntropy(loss, l, l, targets, v)
 		var sum float64
 		for _, x := range loss {
 			sum += x

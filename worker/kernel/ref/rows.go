@@ -3,7 +3,8 @@ package ref
 import "math"
 
 // Matmul sets c[M,N] = op(a) * op(b), or adds it; a is stored [K,M] if ta, b as [N,K] if tb.
-func Matmul[F Real](c, a, b []F, m, n, k int, ta, tb, accumulate bool) {
+// bias[N] and add[M,N], where not nil, are added to the product.
+func Matmul[F Real](c, a, b, bias, add []F, m, n, k int, ta, tb, accumulate bool) {
 	row := make([]float64, n)
 	for i := range m {
 		clear(row)
@@ -16,6 +17,12 @@ func Matmul[F Real](c, a, b []F, m, n, k int, ta, tb, accumulate bool) {
 		for j, sum := range row {
 			if accumulate {
 				sum += float64(c[i*n+j])
+			}
+			if bias != nil {
+				sum += float64(bias[j])
+			}
+			if add != nil {
+				sum += float64(add[i*n+j])
 			}
 			c[i*n+j] = F(sum)
 		}
@@ -62,8 +69,19 @@ func RMSNorm[F Real](y, rstd, x, w []F, eps float64) {
 	}
 }
 
-// RMSNormGrad adds to dx[R,C] and sets dw[C].
-func RMSNormGrad[F Real](dx, dw, dy, x, w, rstd []F) {
+// SumRows sets y[C] to the sum of the rows of x[R,C].
+func SumRows[F Real](y, x []F, rows int) {
+	for i := range y {
+		var sum float64
+		for r := range rows {
+			sum += float64(x[r*len(y)+i])
+		}
+		y[i] = F(sum)
+	}
+}
+
+// RMSNormGrad sets dx[R,C], or adds to it, and sets dw[C].
+func RMSNormGrad[F Real](dx, dw, dy, x, w, rstd []F, accumulate bool) {
 	c := len(w)
 	sums := make([]float64, c)
 	for r := range rstd {
@@ -77,7 +95,10 @@ func RMSNormGrad[F Real](dx, dw, dy, x, w, rstd []F) {
 		pull := dot * s * s * s / float64(c)
 		for i := range c {
 			g := float64(dy[r*c+i])*float64(w[i])*s - float64(x[r*c+i])*pull
-			dx[r*c+i] = F(float64(dx[r*c+i]) + g)
+			if accumulate {
+				g += float64(dx[r*c+i])
+			}
+			dx[r*c+i] = F(g)
 		}
 	}
 	for i, sum := range sums {
@@ -103,12 +124,12 @@ func Rope[F Real](x []F, pos []int32, cs []F, heads, d int, inverse bool) {
 	}
 }
 
-// CrossEntropy sets loss[R] and overwrites logits[R,V] with the gradient of the sum of losses.
-func CrossEntropy[F Real](loss, logits []F, targets []int32, v int) {
+// CrossEntropy sets loss[R], and grad[R,V] to the gradient of the sum of losses; it may be logits.
+func CrossEntropy[F Real](loss, logits, grad []F, targets []int32, v int) {
 	for r, target := range targets {
-		row := logits[r*v : (r+1)*v]
+		row, out := logits[r*v:(r+1)*v], grad[r*v:(r+1)*v]
 		if target < 0 {
-			clear(row)
+			clear(out)
 			loss[r] = 0
 			continue
 		}
@@ -128,7 +149,7 @@ func CrossEntropy[F Real](loss, logits []F, targets []int32, v int) {
 			if i == int(target) {
 				g--
 			}
-			row[i] = F(g)
+			out[i] = F(g)
 		}
 	}
 }

@@ -24,7 +24,7 @@ func (b *Backend) runOne(op *kernel.Op) error {
 		kernel.OpAdamW, kernel.OpSwiGLU, kernel.OpSwiGLUGrad:
 		return runElementwise(o)
 	case kernel.OpMatmul, kernel.OpEmbed, kernel.OpEmbedGrad, kernel.OpRMSNorm,
-		kernel.OpRMSNormGrad, kernel.OpRope, kernel.OpCrossEntropy:
+		kernel.OpRMSNormGrad, kernel.OpSumRows, kernel.OpRope, kernel.OpCrossEntropy:
 		return runRows(o)
 	case kernel.OpAttention, kernel.OpAttentionGrad:
 		return runAttention(o)
@@ -49,6 +49,14 @@ func (o *operands) f(i, n int) []float32 {
 		o.err = fmt.Errorf("operand %d: %w", i, err)
 	}
 	return s
+}
+
+// optional is f of an operand that may be absent: nil then.
+func (o *operands) optional(i, n int) []float32 {
+	if o.op.P[i] == 0 {
+		return nil
+	}
+	return o.f(i, n)
 }
 
 func (o *operands) i(i, n int) []int32 {
@@ -121,8 +129,14 @@ func runRows(o *operands) error {
 	case kernel.OpMatmul:
 		m, n, k := o.n(0), o.n(1), o.n(2)
 		cc, a, b := o.f(0, m*n), o.f(1, m*k), o.f(2, k*n)
+		add, bias := o.optional(3, m*n), o.optional(4, n)
 		flag := o.op.Flag
-		return o.do(func() { Matmul(cc, a, b, m, n, k, flag&1 != 0, flag&2 != 0, flag&4 != 0) })
+		return o.do(func() {
+			Matmul(cc, a, b, bias, add, m, n, k, flag&1 != 0, flag&2 != 0, flag&4 != 0)
+		})
+	case kernel.OpSumRows:
+		y, x := o.f(0, c), o.f(1, rows*c)
+		return o.do(func() { SumRows(y, x, rows) })
 	case kernel.OpEmbed:
 		v := o.n(2)
 		y, table, ids := o.f(0, rows*c), o.f(1, v*c), o.ids(2, rows, v, false)
@@ -137,15 +151,16 @@ func runRows(o *operands) error {
 	case kernel.OpRMSNormGrad:
 		dx, dw, dy := o.f(0, rows*c), o.f(1, c), o.f(2, rows*c)
 		x, w, rstd := o.f(3, rows*c), o.f(4, c), o.f(5, rows)
-		return o.do(func() { RMSNormGrad(dx, dw, dy, x, w, rstd) })
+		return o.do(func() { RMSNormGrad(dx, dw, dy, x, w, rstd, o.op.Flag&1 != 0) })
 	case kernel.OpRope:
 		heads, d, positions := o.n(1), o.n(2), o.n(3)
 		x, pos := o.f(0, rows*heads*d), o.ids(1, rows, positions, false)
 		cs := o.f(2, positions*d)
-		return o.do(func() { Rope(x, pos, cs, heads, d, o.op.Flag == 1) })
+		return o.do(func() { Rope(x, pos, cs, heads, d, o.op.Flag&1 != 0) })
 	}
 	loss, logits, targets := o.f(0, rows), o.f(1, rows*c), o.ids(2, rows, c, true)
-	return o.do(func() { CrossEntropy(loss, logits, targets, c) })
+	grad := o.f(3, rows*c)
+	return o.do(func() { CrossEntropy(loss, logits, grad, targets, c) })
 }
 
 func runAttention(o *operands) error {
