@@ -46,7 +46,10 @@ func (p *parser) check(s *pb.RunSpec) {
 	p.checkData(s.Data)
 	p.checkBatch(s)
 	p.checkOptimizer(s.Train)
-	p.checkSchedule(s.Train)
+	p.checkSchedule(s)
+	p.checkPhases(s)
+	p.checkSpike(s.Train.Spike)
+	p.checkEval(s)
 	p.positive("checkpoint.every", float64(s.Checkpoint.Every))
 	p.positive("checkpoint.keep", float64(s.Checkpoint.Keep))
 	if p.ok("resources.threads") && s.Resources.Threads > 1024 {
@@ -100,24 +103,35 @@ func (p *parser) checkData(d *pb.Data) {
 }
 
 func (p *parser) checkSource(at string, src *pb.Source) {
-	for _, f := range []struct{ key, example string }{
-		{"name", "name: wiki-zh"}, {"uri", "uri: s3://corpora/zh/*.jsonl"},
-		{"lang", "lang: zh"}, {"weight", "weight: 0.5"},
-	} {
-		if p.nodes[at+"."+f.key] == nil {
-			p.missing(at+"."+f.key, f.example)
-		}
-	}
-	if p.ok(at+".name") && !nameForm.MatchString(src.Name) {
-		p.failAt(at+".name", "use a-z, 0-9 and -, 1 to 40 of them", "%q is no name", short(src.Name))
-	}
-	if p.ok(at+".lang") && !langForm.MatchString(src.Lang) {
-		p.failAt(at+".lang", "write a code such as zh, en or pt-BR", "%q is no language code",
-			short(src.Lang))
-	}
+	p.demand(at, "name: wiki-zh", "uri: s3://corpora/zh/*.jsonl", "lang: zh", "weight: 0.5")
+	p.checkLabels(at, src.Name, src.Lang)
 	p.positive(at+".weight", src.Weight)
 	p.atLeast(at+".max_epochs", src.MaxEpochs, 0)
-	if p.ok(at+".text_field") && src.TextField == "" {
+	p.checkTextField(at, src.TextField)
+}
+
+// demand reports the fields of a list's element that are missing, each named by an example.
+func (p *parser) demand(at string, examples ...string) {
+	for _, example := range examples {
+		key, _, _ := strings.Cut(example, ":")
+		if path := at + "." + key; p.nodes[path] == nil {
+			p.missing(path, example)
+		}
+	}
+}
+
+func (p *parser) checkLabels(at, name, lang string) {
+	if p.ok(at+".name") && !nameForm.MatchString(name) {
+		p.failAt(at+".name", "use a-z, 0-9 and -, 1 to 40 of them", "%q is no name", short(name))
+	}
+	if p.ok(at+".lang") && !langForm.MatchString(lang) {
+		p.failAt(at+".lang", "write a code such as zh, en or pt-BR", "%q is no language code",
+			short(lang))
+	}
+}
+
+func (p *parser) checkTextField(at, field string) {
+	if p.ok(at+".text_field") && field == "" {
 		p.failAt(at+".text_field", "write the JSON field that holds the text", "is empty")
 	}
 }
@@ -170,7 +184,6 @@ func (p *parser) checkLength(s *pb.RunSpec) {
 	}
 	p.positive("train.tokens", float64(s.Train.Tokens))
 	p.positive("train.steps", float64(s.Train.Steps))
-	const maxLength = 1 << 50
 	for path, n := range map[string]uint64{
 		"train.tokens": s.Train.Tokens, "train.steps": s.Train.Steps} {
 		if p.ok(path) && n > maxLength {

@@ -69,6 +69,9 @@ func (p *parser) checkInputs(s *pb.RunSpec) {
 	for i, src := range s.GetData().GetSources() {
 		p.uri(fmt.Sprintf("data.sources[%d].uri", i), &src.Uri, use{exists: true, glob: true})
 	}
+	for i, set := range s.GetEval().GetSets() {
+		p.uri(fmt.Sprintf("eval.sets[%d].uri", i), &set.Uri, use{exists: true, glob: true})
+	}
 	p.uri("checkpoint.to", &s.GetCheckpoint().To, use{})
 	remote := slices.ContainsFunc(uris(s), func(u string) bool {
 		return strings.HasPrefix(u, "s3://")
@@ -83,6 +86,9 @@ func uris(s *pb.RunSpec) []string {
 	out := []string{s.GetBase().GetModel(), s.GetBase().GetTokenizer(), s.GetCheckpoint().GetTo()}
 	for _, src := range s.GetData().GetSources() {
 		out = append(out, src.Uri)
+	}
+	for _, set := range s.GetEval().GetSets() {
+		out = append(out, set.Uri)
 	}
 	return out
 }
@@ -106,7 +112,7 @@ func (p *parser) uri(path string, value *string, u use) {
 		p.failAt(path, "write s3://bucket/key, file:///path or a path", "is empty")
 		return
 	case strings.ContainsAny(dir, "*?") || !u.glob && strings.ContainsAny(last, "*?"):
-		p.failAt(path, "* and ? may stand in the last element of a source's uri only",
+		p.failAt(path, "* and ? may stand in the last element of a corpus's uri only",
 			"%q holds a wildcard", short(text))
 		return
 	}

@@ -32,8 +32,9 @@ func (p *parser) checkOptimizer(t *pb.Train) {
 	}
 }
 
-func (p *parser) checkSchedule(t *pb.Train) {
+func (p *parser) checkSchedule(s *pb.RunSpec) {
 	const at = "train.schedule"
+	t := s.Train
 	lr := t.Schedule
 	p.atLeast(at+".min_lr", lr.MinLr, 0)
 	if p.ok(at+".min_lr") && lr.MinLr > t.Optimizer.Lr {
@@ -47,7 +48,7 @@ func (p *parser) checkSchedule(t *pb.Train) {
 	if p.bad[at+".warmup"] || p.bad[at+".decay"] || p.bad["train.steps"] || p.bad["train.tokens"] {
 		return
 	}
-	if why := spansFit(t, t.Steps); why != "" {
+	if why := spansFit(t, optim.Length{Steps: t.Steps, TokensPerStep: TokensPerStep(s)}); why != "" {
 		path := at + ".warmup"
 		if p.nodes[path] == nil {
 			path = at + ".decay"
@@ -56,17 +57,17 @@ func (p *parser) checkSchedule(t *pb.Train) {
 	}
 }
 
-// spansFit says why warmup and decay do not fit into a run, or "". total 0: not known yet.
-func spansFit(t *pb.Train, total uint64) string {
+// spansFit says why warmup and decay do not fit into a run, or "". Steps 0: not known yet.
+func spansFit(t *pb.Train, run optim.Length) string {
 	w, d := t.GetSchedule().GetWarmup(), t.GetSchedule().GetDecay()
 	if share := w.GetShare() + d.GetShare(); share > 1 {
 		return fmt.Sprintf("warmup and decay take %v%% of the run", share*100)
 	}
-	if total == 0 {
+	if run.Steps == 0 {
 		return ""
 	}
-	if steps := optim.Steps(w, total) + optim.Steps(d, total); steps > total {
-		return fmt.Sprintf("warmup and decay take %d steps, the run has %d", steps, total)
+	if steps := run.Of(w) + run.Of(d); steps > run.Steps {
+		return fmt.Sprintf("warmup and decay take %d steps, the run has %d", steps, run.Steps)
 	}
 	return ""
 }

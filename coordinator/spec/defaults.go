@@ -1,6 +1,8 @@
 package spec
 
 import (
+	"fmt"
+
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
@@ -23,6 +25,7 @@ import (
 //	train.sharding              zero3
 //	train.precision             fp32
 //	train.numerics              reproducible
+//	train.recompute             none
 //	train.optimizer.lr          1e-4
 //	train.optimizer.betas       [0.9, 0.95]
 //	train.optimizer.eps         1e-8
@@ -33,6 +36,17 @@ import (
 //	train.schedule.decay        10% (wsd only)
 //	train.schedule.min_lr       a tenth of lr (constant: lr)
 //	train.seed                  0
+//	train.phases[].lr           train.optimizer.lr
+//	train.spike.non_finite      stop
+//	train.spike.loss            ignore
+//	train.spike.zscore          6
+//	train.spike.window          128
+//	train.spike.max_skips       10
+//	eval.every                  500
+//	eval.sets[].text_field      text
+//	eval.sets[].max_sequences   256
+//	eval.guard.action           alarm
+//	eval.guard.patience         1
 //	checkpoint.every            500
 //	checkpoint.keep             3
 //	resources.workers           1..logical_shards
@@ -55,6 +69,7 @@ func (p *parser) defaults(s *pb.RunSpec) {
 	}
 	p.defaultData(s.Data)
 	p.defaultTrain(s.Train)
+	p.defaultEval(s.Eval)
 	p.value("checkpoint.every", func() { s.Checkpoint.Every = 500 })
 	p.value("checkpoint.keep", func() { s.Checkpoint.Keep = 3 })
 	p.value("resources.device", func() { s.Resources.Device = pb.Device_AUTO })
@@ -83,6 +98,12 @@ func (p *parser) defaultTrain(t *pb.Train) {
 	p.value("train.sharding", func() { t.Sharding = pb.Sharding_ZERO3 })
 	p.value("train.precision", func() { t.Precision = pb.Precision_FP32 })
 	p.value("train.numerics", func() { t.Numerics = pb.Numerics_REPRODUCIBLE })
+	p.value("train.recompute", func() { t.Recompute = pb.Recompute_NONE })
+	p.value("train.spike.non_finite", func() { t.Spike.NonFinite = pb.Spike_STOP })
+	p.value("train.spike.loss", func() { t.Spike.Loss = pb.Spike_IGNORE })
+	p.value("train.spike.zscore", func() { t.Spike.Zscore = 6 })
+	p.value("train.spike.window", func() { t.Spike.Window = 128 })
+	p.value("train.spike.max_skips", func() { t.Spike.MaxSkips = 10 })
 	o, lr := t.Optimizer, t.Schedule
 	p.value("train.optimizer.lr", func() { o.Lr = 1e-4 })
 	p.value("train.optimizer.betas", func() { o.Betas = []float64{0.9, 0.95} })
@@ -100,6 +121,21 @@ func (p *parser) defaultTrain(t *pb.Train) {
 			lr.MinLr = o.Lr
 		}
 	})
+}
+
+func (p *parser) defaultEval(e *pb.Eval) {
+	if e == nil {
+		return
+	}
+	p.value("eval.every", func() { e.Every = 500 })
+	for i, set := range e.Sets {
+		orText(&set.TextField, "text")
+		p.value(fmt.Sprintf("eval.sets[%d].max_sequences", i), func() { set.MaxSequences = 256 })
+	}
+	if e.Guard != nil {
+		p.value("eval.guard.action", func() { e.Guard.Action = pb.Guard_ALARM })
+		p.value("eval.guard.patience", func() { e.Guard.Patience = 1 })
+	}
 }
 
 // LogicalShards is the default V of a batch: the largest power of two <= min(16, M), where
@@ -120,6 +156,7 @@ func sections(s *pb.RunSpec) {
 	s.Base, s.Data, s.Train = orNew(s.Base), orNew(s.Data), orNew(s.Train)
 	s.Checkpoint, s.Resources = orNew(s.Checkpoint), orNew(s.Resources)
 	s.Train.Optimizer, s.Train.Schedule = orNew(s.Train.Optimizer), orNew(s.Train.Schedule)
+	s.Train.Spike = orNew(s.Train.Spike)
 }
 
 // value sets a default where the file has nothing.

@@ -15,8 +15,8 @@
 // column, path and fix, and all errors of a file come at once.
 //
 // Human values: counts take 10B, 1.5M, 512K (powers of ten); byte sizes take 64KiB, 16MiB;
-// a span of training is 100 (steps) or 5% (of the run); a range is 3 or 2..8; a path without a
-// scheme is a local one, relative to the folder of the YAML file.
+// a span of training is 100 (steps), 5% (of the run) or 50M tokens; a range is 3 or 2..8; a path
+// without a scheme is a local one, relative to the folder of the YAML file.
 //
 // Invariants: I12, no secret is accepted in a spec, and no value under a key that looks like one
 // is repeated in an error. I13, no input makes it panic or use memory beyond a small multiple of

@@ -15,11 +15,12 @@ type Memory struct {
 	Gradients   int64 // whole-unit gradients on their way out and in
 	Activations int64 // of one micro-batch
 	Snapshot    int64 // host copy of the shard while a checkpoint is uploaded
+	HeldOut     int64 // sequences of the evaluation, at most
 }
 
 // Total is the sum of all parts.
 func (m Memory) Total() int64 {
-	return m.State + m.Sums + m.Gather + m.Gradients + m.Activations + m.Snapshot
+	return m.State + m.Sums + m.Gather + m.Gradients + m.Activations + m.Snapshot + m.HeldOut
 }
 
 // EstimateMemory is the memory of one rank in a world of W ranks.
@@ -43,6 +44,15 @@ func EstimateMemory(r *pb.ResolvedRun, world int) Memory {
 			model.Shape{Batch: int(t.GetMicroBatch()), SeqLen: int(r.GetSpec().GetData().GetSeqLen())}),
 		Snapshot: 3 * float * shard,
 	}
+	m.HeldOut = heldOutBytes(r.GetSpec(), world)
+	param := int64(float) // bytes of a gathered parameter
+	if t.GetPrecision() == pb.Precision_BF16 {
+		param = 2
+		m.State += param * shard // what is gathered, beside the master weights
+	}
+	if t.GetSharding() == pb.Sharding_ZERO1 {
+		m.Gradients += float * all // whole until the step's end
+	}
 	switch {
 	case world == 1: // the shard is the unit
 	case t.GetSharding() == pb.Sharding_ZERO3:
@@ -50,11 +60,21 @@ func EstimateMemory(r *pb.ResolvedRun, world int) Memory {
 		if r.GetModel().GetTiedEmbeddings() {
 			needs = 2 // the head reads the embedding too
 		}
-		m.Gather = float * min(all, (needs+1)*most)
+		m.Gather = param * min(all, (needs+1)*most)
 	default:
-		m.Gather = float * all
+		m.Gather = param * all
 	}
 	return m
+}
+
+// heldOutBytes is what a rank keeps of the held-out sets: four numbers of 4 bytes a token.
+func heldOutBytes(s *pb.RunSpec, world int) int64 {
+	micro, batches := int64(max(1, s.GetTrain().GetMicroBatch())), int64(0)
+	for _, set := range s.GetEval().GetSets() {
+		batches += (int64(set.GetMaxSequences()) + micro - 1) / micro
+	}
+	share := (batches + int64(world) - 1) / int64(world)
+	return 4 * 4 * share * micro * int64(s.GetData().GetSeqLen())
 }
 
 // Work is how a step is cut up among the ranks of one world.

@@ -42,7 +42,8 @@ func Validate(s *pb.RunSpec) error {
 }
 
 // zeroMeansUnset are numbers that Parse does not take as 0.
-var zeroMeansUnset = map[string]bool{"train.tokens": true, "train.steps": true}
+var zeroMeansUnset = map[string]bool{"train.tokens": true, "train.steps": true,
+	"train.phases[].lr": true}
 
 func formatMessage(m protoreflect.Message, path string) *yaml.Node {
 	out := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
@@ -127,7 +128,10 @@ func formatCompact(m any) *yaml.Node {
 		}
 		return scalarNode("!!int", text)
 	case *pb.Span:
-		if x.Steps == 0 && x.Share != 0 {
+		switch {
+		case x.Steps == 0 && x.Tokens != 0:
+			return textNode(strconv.FormatUint(x.Tokens, 10) + " tokens")
+		case x.Steps == 0 && x.Share != 0:
 			return textNode(formatPercent(x.Share))
 		}
 		return scalarNode("!!int", strconv.FormatUint(x.Steps, 10))

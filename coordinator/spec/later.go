@@ -3,7 +3,6 @@ package spec
 // laterKeys are fields that the design has and this version has not, with what to do meanwhile.
 // They are refused by name: a silently ignored field would be a broken promise.
 var laterKeys = map[string]string{
-	"eval":                      "remove it; watch loss_by_lang instead",
 	"base.extend_vocab":         "remove it; train with the tokenizer of the base model",
 	"data.schedule":             "remove it; the weights of the sources hold for the whole run",
 	"data.sources[].normalize":  "remove it; normalize the text before it is stored",
@@ -17,12 +16,16 @@ var laterValues = map[string]map[string]string{
 		"bytes":     "write tokens, and weights as shares of tokens",
 		"documents": "write tokens, and weights as shares of tokens",
 	},
-	"train.sharding":      {"zero1": "write zero2, the results are the same bits"},
-	"train.precision":     {"bf16": "write fp32", "fp16": "write fp32"},
-	"train.numerics":      {"fast": "write reproducible"},
-	"train.schedule.kind": {"inverse_sqrt": "write cosine, linear, wsd or constant"},
-	"resources.device":    {"cuda": "write cpu or auto", "gpu": "write cpu or auto"},
+	"train.precision":        {"fp16": "write bf16 or fp32"},
+	"train.spike.non_finite": {"rewind": rewindNote},
+	"train.spike.loss":       {"rewind": rewindNote},
+	"resources.device":       {"cuda": "write cpu or auto", "gpu": "write cpu or auto"},
 }
+
+// rewindNote: going back replays the same data to the same spike, unless something is changed; a
+// person does that by hand.
+const rewindNote = "write skip to leave the update out, or stop and resume with a lower rate: " +
+	"banyan resume RUN --set train.optimizer.lr=..."
 
 // laterFormats are endings of source files that this version does not read.
 var laterFormats = []string{".parquet", ".gz", ".zst", ".txt", ".csv", ".bz2", ".xz", ".zip"}

@@ -105,21 +105,33 @@ func compact(f protoreflect.FieldDescriptor) reader {
 	return nil
 }
 
-// span reads 100 (steps) or 5% (a share of the run).
+// span reads 100 (steps), 5% (a share of the run) or 50M tokens.
 func (p *parser) span(n *yaml.Node, path string) protoreflect.Message {
-	const fix = "write a number of steps (100) or a share of the run (5%)"
+	const fix = "write a number of steps (100), a share of the run (5%) or tokens (50M tokens)"
 	if plain(n) {
-		if percent, ok := strings.CutSuffix(n.Value, "%"); ok {
+		percent, isShare := strings.CutSuffix(n.Value, "%")
+		tokens, isTokens := strings.CutSuffix(n.Value, " tokens")
+		switch {
+		case isShare:
 			if share, err := parsePercent(percent); err == nil {
 				return (&pb.Span{Share: share}).ProtoReflect()
 			}
-		} else if u, err := parseCount(n.Value); err == nil && u <= math.MaxInt64 {
-			return (&pb.Span{Steps: u}).ProtoReflect()
+		case isTokens:
+			if u, err := parseCount(tokens); err == nil && u <= maxLength {
+				return (&pb.Span{Tokens: u}).ProtoReflect()
+			}
+		default:
+			if u, err := parseCount(n.Value); err == nil && u <= maxLength {
+				return (&pb.Span{Steps: u}).ProtoReflect()
+			}
 		}
 	}
-	p.wrong(n, path, "steps or a share of the run from 0% to 100%", fix)
+	p.wrong(n, path, "steps, tokens or a share of the run from 0% to 100%", fix)
 	return nil
 }
+
+// maxLength bounds the steps and the tokens of a run and of its spans.
+const maxLength = 1 << 50
 
 // parsePercent reads the number before %, as the nearest float64 to a hundredth of it.
 func parsePercent(s string) (float64, error) {

@@ -145,6 +145,11 @@ func TestFormatIsLossless(t *testing.T) {
 		s.Train.Seed = rapid.Uint64Range(0, 1<<63-1).Draw(t, "seed")
 		s.Train.Schedule.Warmup = &pb.Span{Share: share.Draw(t, "warmup")}
 		s.Train.Schedule.Decay = &pb.Span{Share: share.Draw(t, "decay")}
+		s.Train.Phases[1].Until = &pb.Span{
+			Tokens: rapid.Uint64Range(1e8, 1<<50).Draw(t, "until")}
+		s.Train.Phases[1].Lr = rapid.Float64Range(1e-4, 1).Draw(t, "phase lr")
+		s.Train.Spike.Zscore = rapid.Float64Range(1e-9, 1e9).Draw(t, "zscore")
+		s.Eval.Guard.MaxRegression = rapid.Float64Range(1e-9, 9).Draw(t, "regression")
 		s.Train.Optimizer.Lr = rapid.Float64Range(1e-4, 1).Draw(t, "lr")
 		s.Resources.Priority = rapid.Int32Range(-1<<31+1, 1<<31-1).Draw(t, "priority")
 		again, err := Edit(s)

@@ -21,6 +21,8 @@ func RenderPlan(w io.Writer, r *pb.ResolvedRun) {
 	renderSummary(w, r)
 	fmt.Fprint(w, "\nMixture\n\n")
 	renderMixture(w, r)
+	renderPhases(w, r)
+	renderEval(w, r)
 	fmt.Fprint(w, "\nMemory a rank, by number of workers (devices)\n\n")
 	renderMemory(w, r)
 	fmt.Fprint(w, "\nWork a step, by number of workers (devices)\n\n")
@@ -38,7 +40,7 @@ func RenderPlan(w io.Writer, r *pb.ResolvedRun) {
 
 func renderSummary(w io.Writer, r *pb.ResolvedRun) {
 	s, m := r.GetSpec(), r.GetModel()
-	t, lr := s.GetTrain(), s.GetTrain().GetSchedule()
+	t := s.GetTrain()
 	tw := table(w)
 	tokens := r.GetTotalSteps() * TokensPerStep(s)
 	fmt.Fprintf(tw, "  model\t%s, %d layers, hidden %d, heads %d (kv %d), ffn %d, vocabulary %d\n",
@@ -53,18 +55,29 @@ func renderSummary(w io.Writer, r *pb.ResolvedRun) {
 	fmt.Fprintf(tw, "  tokens\t%s\n", withCommas(tokens))
 	fmt.Fprintf(tw, "  batch\t%d micro-batches of %d, %d logical shards\n",
 		t.GetGlobalBatch()/max(1, t.GetMicroBatch()), t.GetMicroBatch(), t.GetLogicalShards())
-	schedule := fmt.Sprintf("%s, warm-up %s", strings.ToLower(lr.GetKind().String()),
-		steps(optim.Steps(lr.GetWarmup(), r.GetTotalSteps())))
-	if lr.GetKind() == pb.ScheduleKind_WSD {
-		schedule += ", decay " + steps(optim.Steps(lr.GetDecay(), r.GetTotalSteps()))
-	}
-	fmt.Fprintf(tw, "  learning rate\t%v down to %v, %s\n", t.GetOptimizer().GetLr(), lr.GetMinLr(),
-		schedule)
+	fmt.Fprintf(tw, "  engine\t%s, %s, %s, recompute %s\n", word(t.GetSharding()),
+		word(t.GetPrecision()), word(t.GetNumerics()), word(t.GetRecompute()))
+	fmt.Fprintf(tw, "  learning rate\t%s\n", scheduleText(r))
 	fmt.Fprintf(tw, "  checkpoints\tevery %s to %s, %d kept\n", steps(s.GetCheckpoint().GetEvery()),
 		s.GetCheckpoint().GetTo(), s.GetCheckpoint().GetKeep())
 	fmt.Fprintf(tw, "  digest\t%s\n", r.GetDigest())
 	flush(tw)
 }
+
+// scheduleText is the learning rate of a run in words.
+func scheduleText(r *pb.ResolvedRun) string {
+	t, run := r.GetSpec().GetTrain(), optim.LengthOf(r)
+	lr := t.GetSchedule()
+	text := fmt.Sprintf("%v down to %v, %s, warm-up %s", t.GetOptimizer().GetLr(), lr.GetMinLr(),
+		word(lr.GetKind()), steps(run.Of(lr.GetWarmup())))
+	if lr.GetKind() == pb.ScheduleKind_WSD {
+		text += ", decay " + steps(run.Of(lr.GetDecay()))
+	}
+	return text
+}
+
+// word is the YAML word of an enum's value.
+func word(v fmt.Stringer) string { return strings.ToLower(v.String()) }
 
 func renderMixture(w io.Writer, r *pb.ResolvedRun) {
 	tokens := r.GetTotalSteps() * TokensPerStep(r.GetSpec())
@@ -85,12 +98,13 @@ func renderMixture(w io.Writer, r *pb.ResolvedRun) {
 
 func renderMemory(w io.Writer, r *pb.ResolvedRun) {
 	tw := table(w)
-	fmt.Fprintln(tw, "  workers\tstate\tsums\tgather\tgradients\tactivations\tsnapshot\ttotal")
+	fmt.Fprintln(tw, "  workers\tstate\tsums\tgather\tgradients\tactivations\tsnapshot\theld-out\t"+
+		"total")
 	for _, n := range worlds(r.GetSpec()) {
 		m := EstimateMemory(r, n)
-		fmt.Fprintf(tw, "  %d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", n, bytesText(m.State),
+		fmt.Fprintf(tw, "  %d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", n, bytesText(m.State),
 			bytesText(m.Sums), bytesText(m.Gather), bytesText(m.Gradients), bytesText(m.Activations),
-			bytesText(m.Snapshot), bytesText(m.Total()))
+			bytesText(m.Snapshot), bytesText(m.HeldOut), bytesText(m.Total()))
 	}
 	flush(tw)
 }

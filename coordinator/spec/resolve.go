@@ -14,6 +14,7 @@ import (
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 	"github.com/banyan-train/banyan/store"
 	"github.com/banyan-train/banyan/worker/model"
+	"github.com/banyan-train/banyan/worker/optim"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -30,6 +31,7 @@ type readers struct {
 	model     func(ctx context.Context, uri string) (*pb.ModelConfig, []*pb.PinnedFile, error)
 	tokenizer func(ctx context.Context, uri string) (*pb.TokenizerPin, error)
 	corpus    func(ctx context.Context, d *pb.Data, globalBatch uint32) (*pb.Corpus, error)
+	sets      func(ctx context.Context, e *pb.Eval) ([]*pb.SourceManifest, error)
 	target    func(ctx context.Context, uri string) error
 }
 
@@ -48,6 +50,9 @@ func readersOf(op store.Opener) *readers {
 		},
 		corpus: func(ctx context.Context, d *pb.Data, globalBatch uint32) (*pb.Corpus, error) {
 			return dataset.Pin(ctx, op, d, globalBatch)
+		},
+		sets: func(ctx context.Context, e *pb.Eval) ([]*pb.SourceManifest, error) {
+			return dataset.PinSets(ctx, op, e.GetSets())
 		},
 		target: func(ctx context.Context, uri string) error { return reachable(ctx, op, uri) },
 	}
@@ -99,7 +104,7 @@ func Resolve(ctx context.Context, in Inputs) (*pb.ResolvedRun, error) {
 // answer is waited for once, not once an input.
 func (from *readers) readAll(ctx context.Context, r *pb.ResolvedRun) error {
 	s := r.Spec
-	var errs [4]error // in the order of the spec
+	var errs [5]error // in the order of the spec
 	var wait sync.WaitGroup
 	read := func(i int, field string, do func() error) {
 		wait.Go(func() {
@@ -121,6 +126,10 @@ func (from *readers) readAll(ctx context.Context, r *pb.ResolvedRun) error {
 		return err
 	})
 	read(3, "checkpoint.to", func() error { return from.target(ctx, s.Checkpoint.To) })
+	read(4, "eval.sets", func() (err error) {
+		r.EvalSets, err = from.sets(ctx, s.Eval)
+		return err
+	})
 	wait.Wait()
 	return errors.Join(errs[:]...)
 }
@@ -145,10 +154,10 @@ func fit(r *pb.ResolvedRun) []error {
 		fail("data.seq_len: %d is more than the %d positions of the base model; write at most %d",
 			s.Data.SeqLen, m.MaxPositions, m.MaxPositions)
 	}
-	if why := spansFit(s.Train, r.TotalSteps); why != "" {
+	if why := spansFit(s.Train, optim.LengthOf(r)); why != "" {
 		fail("train.schedule: %s; shorten warmup or decay", why)
 	}
-	return errs
+	return append(errs, fitPhases(r)...)
 }
 
 // TotalSteps is the length of a run: train.steps, or as many steps as train.tokens need, the last

@@ -30,6 +30,7 @@ func fakes() *readers {
 			return tinyModel(), []*pb.PinnedFile{{Uri: uri + "/config.json", Size: 2, Etag: "e"}}, nil
 		},
 		target: func(context.Context, string) error { return nil },
+		sets:   fakeSets,
 		tokenizer: func(_ context.Context, uri string) (*pb.TokenizerPin, error) {
 			return &pb.TokenizerPin{Uri: uri, Sha256: "aa", VocabSize: 500, EosId: 1, BosId: 2}, nil
 		},
@@ -45,6 +46,14 @@ func fakes() *readers {
 			return c, nil
 		},
 	}
+}
+
+func fakeSets(_ context.Context, e *pb.Eval) (list []*pb.SourceManifest, err error) {
+	for _, set := range e.GetSets() {
+		list = append(list, &pb.SourceManifest{Name: set.Name, Lang: set.Lang, BlockBytes: 8 << 20,
+			Blocks: 1, Files: []*pb.PinnedFile{{Uri: set.Uri, Size: 5e6, Etag: "e"}}})
+	}
+	return list, nil
 }
 
 // TestResolve: counts, digest, and that the digest moves with every pinned thing.
@@ -70,6 +79,7 @@ func TestResolve(t *testing.T) {
 		"tokenizer": func(r *pb.ResolvedRun) { r.Tokenizer.Sha256 = "bb" },
 		"base":      func(r *pb.ResolvedRun) { r.BaseFiles[0].Size++ },
 		"seed":      func(r *pb.ResolvedRun) { r.Spec.Train.Seed++ },
+		"held-out":  func(r *pb.ResolvedRun) { r.EvalSets[0].Files[0].Etag = "f" },
 	} {
 		c := proto.CloneOf(r)
 		change(c)
@@ -94,10 +104,21 @@ func TestResolveRefuses(t *testing.T) {
 			[]string{"base.tokenizer: ", "end-of-sequence"}},
 		{"no bos", nil, func(r *readers) { r.tokenizer = pin(500, 1, -1) },
 			[]string{"data.bos: ", "write bos: false"}},
-		{"too long", []string{"data.seq_len=8192"}, func(*readers) {},
+		{"too long", []string{"data.seq_len=8192", "train.phases=[]"}, func(*readers) {},
 			[]string{"data.seq_len: 8192", "at most 4096"}},
 		{"schedule", []string{"train.schedule.warmup=20K"}, func(*readers) {},
 			[]string{"train.schedule: ", "22000 steps"}},
+		{"phases", []string{"train.phases=[{until: 9000, train: [all]}, {until: 10%, train: [norms]}]"},
+			func(*readers) {}, []string{"train.phases[1].until: ", "step 1526", "step 9000"}},
+		{"tied head", []string{"train.phases=[{until: 9000, train: [norms, head]}]"},
+			func(*readers) {}, []string{"train.phases[0].train[1]: ", "write embeddings"}},
+		{"no such tensor", []string{"train.phases=[{until: 9, train: ['model.layers.2.*']}]"},
+			func(*readers) {}, []string{"train.phases[0].train[0]: ", "takes in no tensor"}},
+		{"held-out", nil, func(r *readers) {
+			r.sets = func(context.Context, *pb.Eval) ([]*pb.SourceManifest, error) {
+				return nil, errors.New("no such file")
+			}
+		}, []string{"eval.sets: no such file"}},
 		{"no place for checkpoints", nil, func(r *readers) {
 			r.target = func(_ context.Context, uri string) error {
 				return errors.New(uri + ": no such bucket")
@@ -218,6 +239,8 @@ func TestRenderPlan(t *testing.T) {
 		"plan-zero2": nil,
 		"plan-zero3": {"train.sharding=zero3", "resources.workers=3", "train.global_batch=64",
 			"train.logical_shards=8", "train.schedule={kind: cosine}"},
+		"plan-zero1": {"train.sharding=zero1", "train.precision=fp32", "train.phases=[]",
+			"resources.workers=2", "eval.guard.action=stop", "train.recompute=none"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := Resolve(context.Background(),

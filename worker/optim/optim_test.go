@@ -22,7 +22,7 @@ func TestScheduleTranscript(t *testing.T) {
 	defer f.Close()
 	var s *pb.LrSchedule
 	var peak float64
-	var total uint64
+	var run optim.Length
 	checked := 0
 	lines := bufio.NewScanner(f)
 	for n := 1; lines.Scan(); n++ {
@@ -31,7 +31,7 @@ func TestScheduleTranscript(t *testing.T) {
 			continue
 		}
 		if rest, ok := strings.CutPrefix(line, "schedule "); ok {
-			s, peak, total = parseSchedule(t, n, rest)
+			s, peak, run = parseSchedule(t, n, rest)
 			continue
 		}
 		var step uint64
@@ -40,7 +40,7 @@ func TestScheduleTranscript(t *testing.T) {
 			t.Fatalf("line %d: %v", n, err)
 		}
 		checked++
-		if got := optim.LR(s, peak, step, total); math.Abs(got-want) > 1e-15 {
+		if got := optim.LR(s, peak, step, run); math.Abs(got-want) > 1e-15 {
 			t.Errorf("line %d: step %d has rate %v, want %v", n, step, got, want)
 		}
 	}
@@ -49,43 +49,45 @@ func TestScheduleTranscript(t *testing.T) {
 	}
 }
 
-func parseSchedule(t *testing.T, n int, line string) (*pb.LrSchedule, float64, uint64) {
+func parseSchedule(t *testing.T, n int, line string) (*pb.LrSchedule, float64, optim.Length) {
 	t.Helper()
 	s := &pb.LrSchedule{Warmup: &pb.Span{}, Decay: &pb.Span{}}
 	var kind string
 	var peak float64
-	var total uint64
-	if _, err := fmt.Sscanf(line, "%s peak=%g min=%g warmup=%d/%g decay=%d/%g total=%d", &kind,
-		&peak, &s.MinLr, &s.Warmup.Steps, &s.Warmup.Share, &s.Decay.Steps, &s.Decay.Share,
-		&total); err != nil {
+	run := optim.Length{TokensPerStep: 64}
+	if _, err := fmt.Sscanf(line, "%s peak=%g min=%g warmup=%d/%g/%d decay=%d/%g total=%d", &kind,
+		&peak, &s.MinLr, &s.Warmup.Steps, &s.Warmup.Share, &s.Warmup.Tokens, &s.Decay.Steps,
+		&s.Decay.Share, &run.Steps); err != nil {
 		t.Fatalf("line %d: %v", n, err)
 	}
 	s.Kind = pb.ScheduleKind(pb.ScheduleKind_value[kind])
-	return s, peak, total
+	return s, peak, run
 }
 
 // Any schedule stays between 0 and the peak, rises in warm-up, never rises after it, and is defined
 // where a span is longer than the run.
 func TestScheduleShape(t *testing.T) {
-	spans := []*pb.Span{nil, {}, {Steps: 1}, {Steps: 7}, {Steps: 1000}, {Share: 0.3}, {Share: 2}}
+	spans := []*pb.Span{nil, {}, {Steps: 1}, {Steps: 7}, {Steps: 1000}, {Share: 0.3}, {Share: 2},
+		{Tokens: 7}, {Tokens: 1 << 60}}
 	for kind := range pb.ScheduleKind_name {
 		for _, warmup := range spans {
 			for _, decay := range spans {
 				s := &pb.LrSchedule{Kind: pb.ScheduleKind(kind), Warmup: warmup, Decay: decay, MinLr: 0.1}
 				for _, total := range []uint64{0, 1, 2, 20} {
-					checkShape(t, s, total)
+					checkShape(t, s, optim.Length{Steps: total, TokensPerStep: 4})
 				}
 			}
 		}
 	}
 }
 
-func checkShape(t *testing.T, s *pb.LrSchedule, total uint64) {
+func checkShape(t *testing.T, s *pb.LrSchedule, run optim.Length) {
 	t.Helper()
-	w := min(optim.Steps(s.Warmup, total), total)
+	total := run.Steps
+	w := min(run.Of(s.Warmup), total)
 	before := 0.0
 	for step := uint64(1); step <= total+2; step++ {
-		lr := optim.LR(s, 1, step, total)
+		lr := optim.LR(s, 1, step, run)
 		rising := step <= w
 		if !(lr >= 0 && lr <= 1) || rising && lr < before || !rising && step > w+1 && lr > before {
 			t.Errorf("%v, total %d: step %d has rate %v after %v", s, total, step, lr, before)
@@ -94,15 +96,16 @@ func checkShape(t *testing.T, s *pb.LrSchedule, total uint64) {
 	}
 }
 
-func TestStepsRoundsShares(t *testing.T) {
+func TestSpansRound(t *testing.T) {
 	for _, c := range []struct {
 		span *pb.Span
 		want uint64
 	}{
 		{nil, 0}, {&pb.Span{Share: 0.05}, 1}, {&pb.Span{Share: 0.07}, 1}, {&pb.Span{Share: 0.08}, 2},
-		{&pb.Span{Share: 2}, 20}, {&pb.Span{Steps: 99, Share: 0.5}, 99},
+		{&pb.Span{Share: 2}, 20}, {&pb.Span{Steps: 99, Share: 0.5}, 99}, {&pb.Span{Tokens: 1}, 1},
+		{&pb.Span{Tokens: 100}, 1}, {&pb.Span{Tokens: 101}, 2}, {&pb.Span{Tokens: 5000}, 50},
 	} {
-		if got := optim.Steps(c.span, 20); got != c.want {
+		if got := (optim.Length{Steps: 20, TokensPerStep: 100}).Of(c.span); got != c.want {
 			t.Errorf("%v of 20 steps is %d, want %d", c.span, got, c.want)
 		}
 	}

@@ -14,20 +14,24 @@ import (
 //	cosine        floor + (peak-floor) * (1 + cos(pi x)) / 2,  x = (step-W) / (n-W)
 //	linear        peak + (floor-peak) * x
 //	wsd           peak until step n-D, then linear: step n is at the floor
+//	inverse_sqrt  the greater of peak * sqrt(W / step) and the floor; W at least 1
 //
-// A warm-up longer than the run is cut to it, and a decay to what warm-up leaves. Past total the
-// rate stays at its last value. An unspecified kind is constant.
-// (Cosine: Loshchilov and Hutter 2017, arXiv 1608.03983. WSD: Hu et al. 2024, arXiv 2404.06395.)
-func LR(s *pb.LrSchedule, peak float64, step, total uint64) float64 {
+// A floor above the peak is the peak. A warm-up longer than the run is cut to it, and a decay to
+// what warm-up leaves. Past total the rate stays at its last value. An unspecified kind is
+// constant.
+// (Cosine: Loshchilov and Hutter 2017, arXiv 1608.03983. WSD: Hu et al. 2024, arXiv 2404.06395.
+// Inverse square root: Vaswani et al. 2017, arXiv 1706.03762.)
+func LR(s *pb.LrSchedule, peak float64, step uint64, run Length) float64 {
+	total := run.Steps
 	step = min(step, total)
-	warmup := min(Steps(s.GetWarmup(), total), total)
+	warmup := min(run.Of(s.GetWarmup()), total)
 	if step <= warmup {
 		if warmup == 0 { // step 0 of nothing
 			return peak
 		}
 		return peak * (float64(step) / float64(warmup))
 	}
-	floor := s.GetMinLr()
+	floor := min(s.GetMinLr(), peak)
 	switch s.GetKind() {
 	case pb.ScheduleKind_COSINE:
 		x := part(step-warmup, total-warmup)
@@ -35,22 +39,15 @@ func LR(s *pb.LrSchedule, peak float64, step, total uint64) float64 {
 	case pb.ScheduleKind_LINEAR:
 		return line(peak, floor, part(step-warmup, total-warmup))
 	case pb.ScheduleKind_WSD:
-		decay := min(Steps(s.GetDecay(), total), total-warmup)
+		decay := min(run.Of(s.GetDecay()), total-warmup)
 		if step <= total-decay {
 			return peak
 		}
 		return line(peak, floor, part(step-(total-decay), decay))
+	case pb.ScheduleKind_INVERSE_SQRT:
+		return max(floor, peak*math.Sqrt(part(max(warmup, 1), step)))
 	}
 	return peak
-}
-
-// Steps is the length of a span of a run of total steps. A share is rounded to the nearest step.
-func Steps(s *pb.Span, total uint64) uint64 {
-	if s.GetSteps() > 0 {
-		return s.GetSteps()
-	}
-	share := min(max(s.GetShare(), 0), 1)
-	return uint64(math.Floor(share*float64(total) + 0.5))
 }
 
 func part(n, of uint64) float64 { return float64(n) / float64(of) }

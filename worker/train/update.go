@@ -32,7 +32,7 @@ func (t *trainer) update(step uint64, out *outcome) error {
 	}
 	cfg := t.spec.GetTrain()
 	o := cfg.GetOptimizer()
-	out.lr = optim.LR(cfg.GetSchedule(), o.GetLr(), step, t.resolved.GetTotalSteps())
+	out.lr = optim.LR(cfg.GetSchedule(), o.GetLr(), step, optim.LengthOf(t.resolved))
 	scale := float32(optim.ClipFactor(out.gradNorm, o.GetClip()) / float64(out.targets))
 	decayed := optim.Step(o, out.lr, step, true, scale)
 	plain := optim.Step(o, out.lr, step, false, scale)

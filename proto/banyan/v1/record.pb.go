@@ -130,6 +130,7 @@ type StepRecord struct {
 	Eval          []*EvalResult          `protobuf:"bytes,10,rep,name=eval,proto3" json:"eval,omitempty"`                              // after the update of this step, in spec order; mostly absent
 	Skipped       string                 `protobuf:"bytes,11,opt,name=skipped,proto3" json:"skipped,omitempty"`                        // why this step's update was not applied; empty: it was
 	EvalBase      []*EvalResult          `protobuf:"bytes,12,rep,name=eval_base,json=evalBase,proto3" json:"eval_base,omitempty"`      // of step 0, before any update; in the record of step 1
+	Guard         string                 `protobuf:"bytes,13,opt,name=guard,proto3" json:"guard,omitempty"`                            // why the guard acted on this step's evaluation; empty: it did not
 	Timings       *Timings               `protobuf:"bytes,15,opt,name=timings,proto3" json:"timings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -247,6 +248,13 @@ func (x *StepRecord) GetEvalBase() []*EvalResult {
 		return x.EvalBase
 	}
 	return nil
+}
+
+func (x *StepRecord) GetGuard() string {
+	if x != nil {
+		return x.Guard
+	}
+	return ""
 }
 
 func (x *StepRecord) GetTimings() *Timings {
@@ -665,7 +673,7 @@ var File_banyan_v1_record_proto protoreflect.FileDescriptor
 
 const file_banyan_v1_record_proto_rawDesc = "" +
 	"\n" +
-	"\x16banyan/v1/record.proto\x12\tbanyan.v1\"\xd5\x03\n" +
+	"\x16banyan/v1/record.proto\x12\tbanyan.v1\"\xeb\x03\n" +
 	"\n" +
 	"StepRecord\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\x04R\x04step\x12\x1e\n" +
@@ -684,7 +692,8 @@ const file_banyan_v1_record_proto_rawDesc = "" +
 	"\x04eval\x18\n" +
 	" \x03(\v2\x15.banyan.v1.EvalResultR\x04eval\x12\x18\n" +
 	"\askipped\x18\v \x01(\tR\askipped\x122\n" +
-	"\teval_base\x18\f \x03(\v2\x15.banyan.v1.EvalResultR\bevalBase\x12,\n" +
+	"\teval_base\x18\f \x03(\v2\x15.banyan.v1.EvalResultR\bevalBase\x12\x14\n" +
+	"\x05guard\x18\r \x01(\tR\x05guard\x12,\n" +
 	"\atimings\x18\x0f \x01(\v2\x12.banyan.v1.TimingsR\atimings\"\xa4\x01\n" +
 	"\n" +
 	"EvalResult\x12\x10\n" +

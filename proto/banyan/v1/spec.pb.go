@@ -1088,10 +1088,10 @@ func (x *Train) GetPhases() []*Phase {
 // Phase trains only some parts of the model until a point of the run.
 type Phase struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Until *Span                  `protobuf:"bytes,1,opt,name=until,proto3" json:"until,omitempty"`
+	Until *Span                  `protobuf:"bytes,1,opt,name=until,proto3" json:"until,omitempty"` // from the start of the run; the phases ascend
 	// What is trained: all, embeddings, head, blocks, norms, or a pattern of tensor names with *.
 	Train         []string `protobuf:"bytes,2,rep,name=train,proto3" json:"train,omitempty"`
-	Lr            float64  `protobuf:"fixed64,3,opt,name=lr,proto3" json:"lr,omitempty"` // peak of this phase; 0: optimizer.lr
+	Lr            float64  `protobuf:"fixed64,3,opt,name=lr,proto3" json:"lr,omitempty"` // peak of this phase, for schedule to act on; absent or 0: optimizer.lr
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1154,7 +1154,7 @@ type Spike struct {
 	NonFinite     Spike_Policy           `protobuf:"varint,1,opt,name=non_finite,json=nonFinite,proto3,enum=banyan.v1.Spike_Policy" json:"non_finite,omitempty"` // stop (default) | skip
 	Loss          Spike_Policy           `protobuf:"varint,2,opt,name=loss,proto3,enum=banyan.v1.Spike_Policy" json:"loss,omitempty"`                            // ignore (default) | stop | skip
 	Zscore        float64                `protobuf:"fixed64,3,opt,name=zscore,proto3" json:"zscore,omitempty"`                                                   // how many standard deviations above the mean is a spike; default 6
-	Window        uint32                 `protobuf:"varint,4,opt,name=window,proto3" json:"window,omitempty"`                                                    // steps that mean and deviation are taken over; default 128
+	Window        uint32                 `protobuf:"varint,4,opt,name=window,proto3" json:"window,omitempty"`                                                    // applied steps that mean and deviation are taken over; default 128
 	MaxSkips      uint32                 `protobuf:"varint,5,opt,name=max_skips,json=maxSkips,proto3" json:"max_skips,omitempty"`                                // consecutive skips before the run fails; default 10
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1575,7 +1575,8 @@ func (x *LrSchedule) GetMinLr() float64 {
 	return 0
 }
 
-// Span is a length of training. YAML: 100 (steps), 5% (share of the run) or {tokens: 1B}.
+// Span is a length of training, one of the three. YAML: 100 (steps), 5% (share of the run) or
+// "50M tokens" (target tokens, masked ones counted; as many steps as they need).
 type Span struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Steps         uint64                 `protobuf:"varint,1,opt,name=steps,proto3" json:"steps,omitempty"`

@@ -1,0 +1,37 @@
+package train
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	pb "github.com/banyan-train/banyan/proto/banyan/v1"
+)
+
+// ErrUnsupported marks a run that no generation of this engine can train.
+var ErrUnsupported = errors.New("not supported by this version's engine")
+
+// supported refuses what a spec may ask for and this engine does not do yet: nothing is done in
+// another way in silence (P7).
+func supported(s *pb.RunSpec) error {
+	t := s.GetTrain()
+	refuse := func(field string, v fmt.Stringer, instead string) error {
+		return fmt.Errorf("train.%s: %s: %w; write %s", field, strings.ToLower(v.String()),
+			ErrUnsupported, instead)
+	}
+	switch {
+	case t.GetPrecision() == pb.Precision_BF16:
+		return refuse("precision", t.GetPrecision(), "fp32")
+	case t.GetSharding() == pb.Sharding_ZERO1:
+		return refuse("sharding", t.GetSharding(), "zero2, the results are the same bits")
+	case t.GetNumerics() == pb.Numerics_FAST:
+		return refuse("numerics", t.GetNumerics(), "reproducible")
+	case t.GetRecompute() > pb.Recompute_NONE:
+		return refuse("recompute", t.GetRecompute(), "none")
+	case len(t.GetPhases()) > 0:
+		return fmt.Errorf("train.phases: %w; remove it", ErrUnsupported)
+	case s.GetEval() != nil:
+		return fmt.Errorf("eval: %w; remove it", ErrUnsupported)
+	}
+	return nil
+}
