@@ -87,7 +87,7 @@ func reduce(ctx context.Context, g collective.Group) ([]float32, error) {
 		rounds = max(rounds, len(all[r]))
 	}
 	mine := shard(int(g.Rank()), world)
-	sum := tree.NewSum(sumLeaves, mine.Len(), add)
+	sum := tree.NewSum(sumLeaves, tree.NewFloats(mine.Len()))
 	for round := range rounds {
 		recv, send := make([][]float32, world), make([][]float32, world)
 		for r := range world {
@@ -107,14 +107,15 @@ func reduce(ctx context.Context, g collective.Group) ([]float32, error) {
 				continue
 			}
 			p := all[r][round]
-			if err := sum.Put(p.leaf, p.index, p.count, recv[r]); err != nil {
+			if err := sum.Put(p.leaf, p.index, p.count, recv[r], true); err != nil {
 				return nil, err
 			}
 		}
 	}
-	if !sum.Done() {
+	result, ok := sum.Result()
+	if !ok {
 		return nil, fmt.Errorf("the sum is not complete after %d rounds", rounds)
 	}
 	out := make([]float32, sumChunks*sumChunk)
-	return out, g.AllGather(out, counts, sum.Result()).Wait(ctx)
+	return out, g.AllGather(out, counts, result).Wait(ctx)
 }

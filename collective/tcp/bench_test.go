@@ -134,11 +134,7 @@ func BenchmarkAllGather(b *testing.B) {
 // BenchmarkAllToAllSum is the reduce-scatter: one partial a rank, added by the owner.
 func BenchmarkAllToAllSum(b *testing.B) {
 	benchmark(b, func(g collective.Group, part, iters int) error {
-		sum := tree.NewSum(g.Size(), part, func(dst, a, b []float32) {
-			for i := range dst {
-				dst[i] = a[i] + b[i]
-			}
-		})
+		sum := tree.NewSum(g.Size(), tree.NewFloats(part))
 		recv, send := make([][]float32, g.Size()), make([][]float32, g.Size())
 		for r := range recv {
 			recv[r], send[r] = make([]float32, part), make([]float32, part)
@@ -148,7 +144,7 @@ func BenchmarkAllToAllSum(b *testing.B) {
 				return err
 			}
 			for r := range recv {
-				if err := sum.Put(r, 0, 1, recv[r]); err != nil {
+				if err := sum.Put(r, 0, 1, recv[r], false); err != nil {
 					return err
 				}
 			}

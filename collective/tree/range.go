@@ -38,23 +38,36 @@ func split(lo, hi int) int { return lo + (hi-lo+1)/2 }
 func Buffers(leaves, world int) int {
 	total := 0
 	for rank := range world {
-		own, worst := Leaves(rank, world, leaves), 0
-		for under := own.Lo; under < own.Hi; under++ {
-			worst = max(worst, 1+cover(0, leaves, own.Lo, under))
-		}
-		total += worst
+		total += OwnBuffers(leaves, Leaves(rank, world, leaves))
 	}
 	return total
 }
 
-// cover is the number of maximal subtrees of node [lo, hi) that lie inside [from, to).
-func cover(lo, hi, from, to int) int {
-	switch {
-	case to <= lo || hi <= from || from >= to:
-		return 0
-	case from <= lo && hi <= to:
-		return 1
+// OwnBuffers is the number of vectors that a Sum holds at worst to which only the leaves of own
+// come, in order: those of a rank that adds what it can before it sends anything. Exact as Buffers
+// is.
+func OwnBuffers(leaves int, own Range) int {
+	worst := 0
+	for under := own.Lo; under < own.Hi; under++ {
+		worst = max(worst, 1+len(Subtrees(leaves, Range{own.Lo, under})))
 	}
-	mid := split(lo, hi)
-	return cover(lo, mid, from, to) + cover(mid, hi, from, to)
+	return worst
+}
+
+// Subtrees lists the maximal complete subtrees of the tree over leaves that lie inside own, from
+// left to right: with its own leaves, a rank can add up these and no more.
+func Subtrees(leaves int, own Range) []Range {
+	return cover(nil, Range{0, leaves}, own)
+}
+
+// cover appends the maximal subtrees of node n that lie inside own.
+func cover(to []Range, n, own Range) []Range {
+	switch {
+	case own.Lo >= own.Hi || own.Hi <= n.Lo || n.Hi <= own.Lo:
+		return to
+	case own.Lo <= n.Lo && n.Hi <= own.Hi:
+		return append(to, n)
+	}
+	mid := split(n.Lo, n.Hi)
+	return cover(cover(to, Range{n.Lo, mid}, own), Range{mid, n.Hi}, own)
 }

@@ -5,48 +5,63 @@ import (
 	"fmt"
 )
 
-// ErrOrder is in the chain of every error of Put: a partial that the tree has no place for now.
+// ErrOrder is in the chain of every error of Put and PutSubtree about a partial that the tree has
+// no place for now.
 var ErrOrder = errors.New("partial out of order")
+
+// Vectors is the arithmetic and the memory of the vectors that a Sum adds, all of one length.
+type Vectors[V any] interface {
+	// Take returns a vector of any contents, Give takes one back.
+	Take() (V, error)
+	Give(V)
+	Copy(dst, src V) error
+	// Add stores a[i] + b[i], rounded once, in dst[i]; dst may be a or b.
+	Add(dst, a, b V) error
+}
 
 // node is one node of the fixed tree. Leaves count their partials in next.
 type node struct {
-	leaf        int // number of the leaf, -1 for an inner node
+	lo, hi      int // its leaves
 	parent      int // index, -1 for the root
 	left, right int // indices, inner nodes only
 	next, count int // leaves only: partials taken, partials expected (0 before the first)
-	buf         []float32
-	complete    bool // Invariant: buf, if set, is the node's final sum and nobody adds to it
+}
+
+// slot is what has come for a node.
+type slot[V any] struct {
+	buf      V
+	held     bool // buf is set
+	complete bool // Invariant: buf, if held, is the node's final sum and nobody adds to it
 }
 
 // Sum adds the partials of one vector over the fixed tree. It is not safe for concurrent use.
-type Sum struct {
-	size  int
-	add   func(dst, a, b []float32)
-	nodes []node // nodes[0] is the root
-	leaf  []int  // leaf number -> index in nodes
-	free  [][]float32
-	live  int // buffers in use
-	peak  int
+type Sum[V any] struct {
+	vectors Vectors[V]
+	nodes   []node // nodes[0] is the root
+	slots   []slot[V]
+	leaf    []int // leaf number -> index in nodes
+	live    int   // slots that hold a vector
+	peak    int
 }
 
-// NewSum makes a Sum of vectors of size elements over the given number of leaves (at least 1).
-// add must store a[i] + b[i], rounded once, in dst[i]; dst may be a or b. It panics if leaves < 1
-// or size < 0, which no input of a user can bring about: a resolved run has been checked.
-func NewSum(leaves, size int, add func(dst, a, b []float32)) *Sum {
-	if leaves < 1 || size < 0 || add == nil {
-		panic(fmt.Sprintf("tree.NewSum: leaves %d, size %d, add set: %t", leaves, size, add != nil))
+// NewSum makes a Sum over the given number of leaves (at least 1). It panics if there are fewer,
+// which no input of a user can bring about: a resolved run has been checked.
+func NewSum[V any](leaves int, vectors Vectors[V]) *Sum[V] {
+	if leaves < 1 || vectors == nil {
+		panic(fmt.Sprintf("tree.NewSum: leaves %d, vectors set: %t", leaves, vectors != nil))
 	}
-	s := &Sum{size: size, add: add, leaf: make([]int, leaves)}
+	s := &Sum[V]{vectors: vectors, leaf: make([]int, leaves)}
 	s.grow(-1, 0, leaves)
+	s.slots = make([]slot[V], len(s.nodes))
 	return s
 }
 
 // grow appends node [lo, hi) and its subtree, and returns its index.
-func (s *Sum) grow(parent, lo, hi int) int {
+func (s *Sum[V]) grow(parent, lo, hi int) int {
 	at := len(s.nodes)
-	s.nodes = append(s.nodes, node{leaf: -1, parent: parent})
+	s.nodes = append(s.nodes, node{lo: lo, hi: hi, parent: parent})
 	if hi-lo == 1 {
-		s.nodes[at].leaf, s.leaf[lo] = lo, at
+		s.leaf[lo] = at
 		return at
 	}
 	mid := split(lo, hi)
@@ -57,123 +72,202 @@ func (s *Sum) grow(parent, lo, hi int) int {
 }
 
 // Put adds the index-th of count micro-batch partials of leaf. Partials of one leaf come in order;
-// those of different leaves in any order. partial has size elements; it is read before Put
-// returns and not kept, so the caller may reuse it at once. After an error s is unchanged.
-func (s *Sum) Put(leaf, index, count int, partial []float32) error {
+// those of different leaves in any order. A given partial belongs to s from now on: it is kept, or
+// goes to Vectors.Give. One that is not given is read before Put returns and not kept. After an
+// error in the chain of ErrOrder s is unchanged and the partial is still the caller's; after
+// another, which comes from Vectors, s is of no more use.
+func (s *Sum[V]) Put(leaf, index, count int, partial V, given bool) error {
 	if leaf < 0 || leaf >= len(s.leaf) {
 		return fmt.Errorf("put partial: %w: leaf %d of %d", ErrOrder, leaf, len(s.leaf))
 	}
-	n := &s.nodes[s.leaf[leaf]]
+	at := s.leaf[leaf]
+	n := &s.nodes[at]
 	switch {
-	case len(partial) != s.size:
-		return fmt.Errorf("put partial: leaf %d has %d elements, the sum has %d",
-			leaf, len(partial), s.size)
 	case index >= count || index != n.next || (n.count != 0 && count != n.count):
 		return fmt.Errorf("put partial: %w: leaf %d got %d of %d, wants %d of %d",
 			ErrOrder, leaf, index, count, n.next, max(n.count, 1))
+	case s.covered(at):
+		return fmt.Errorf("put partial: %w: leaf %d is in a subtree that is complete",
+			ErrOrder, leaf)
 	}
 	n.next, n.count = index+1, count
 	last := n.next == n.count
-	switch {
-	case last && index == 0:
-		s.finish(s.leaf[leaf], partial, false) // added to its sibling straight from partial
-	case index == 0:
-		n.buf = s.take()
-		copy(n.buf, partial)
-	default:
-		s.add(n.buf, n.buf, partial)
+	if index == 0 {
 		if last {
-			s.finish(s.leaf[leaf], n.buf, true)
+			return s.finish(at, partial, given)
 		}
+		own, err := s.own(partial, given)
+		if err == nil {
+			s.hold(at, own)
+		}
+		return err
 	}
-	return nil
+	sum := s.slots[at].buf
+	if err := s.vectors.Add(sum, sum, partial); err != nil {
+		return fmt.Errorf("put partial: %w", err)
+	}
+	if given {
+		s.vectors.Give(partial)
+	}
+	if !last {
+		return nil
+	}
+	s.drop(at)
+	return s.finish(at, sum, true)
+}
+
+// PutSubtree is Put of all partials of a complete subtree, added up by another Sum: r is one of
+// Subtrees.
+func (s *Sum[V]) PutSubtree(r Range, sum V, given bool) error {
+	at, ok := s.find(r)
+	if !ok {
+		return fmt.Errorf("put subtree: %w: leaves [%d,%d) are no subtree of %d leaves",
+			ErrOrder, r.Lo, r.Hi, len(s.leaf))
+	}
+	touched := s.covered(at)
+	for _, leaf := range s.leaf[r.Lo:r.Hi] {
+		touched = touched || s.nodes[leaf].next > 0 || s.covered(leaf)
+	}
+	if touched {
+		return fmt.Errorf("put subtree: %w: some of leaves [%d,%d) have come before",
+			ErrOrder, r.Lo, r.Hi)
+	}
+	return s.finish(at, sum, given)
 }
 
 // finish marks node at complete with sum v and adds it upwards as far as siblings are complete.
-// owned tells whether v is one of s's buffers; if not, it is only read.
-func (s *Sum) finish(at int, v []float32, owned bool) {
+// owned tells whether v is s's own; if not, it is only read.
+func (s *Sum[V]) finish(at int, v V, owned bool) error {
 	for {
-		n := &s.nodes[at]
-		n.complete, n.buf = true, nil
-		up := n.parent
+		s.slots[at].complete = true
+		up := s.nodes[at].parent
 		if up < 0 {
 			break
 		}
-		l, r := &s.nodes[s.nodes[up].left], &s.nodes[s.nodes[up].right]
-		if !l.complete || !r.complete {
+		l, r := s.nodes[up].left, s.nodes[up].right
+		if !s.slots[l].complete || !s.slots[r].complete {
 			break
 		}
 		// Left plus right, always: the order of operands shows in the bits of a NaN.
 		sibling := l
-		if n == l {
+		if at == l {
 			sibling = r
-			s.add(r.buf, v, r.buf)
-		} else {
-			s.add(l.buf, l.buf, v)
 		}
-		sum := sibling.buf
-		sibling.buf = nil
+		sum := s.slots[sibling].buf
+		a, b := sum, v
+		if at == l {
+			a, b = v, sum
+		}
+		if err := s.vectors.Add(sum, a, b); err != nil {
+			return fmt.Errorf("add partials: %w", err)
+		}
+		s.drop(sibling)
 		if owned {
-			s.give(v)
+			s.vectors.Give(v)
 		}
 		at, v, owned = up, sum, true
 	}
-	if !owned {
-		own := s.take()
-		copy(own, v)
-		v = own
+	v, err := s.own(v, owned)
+	if err == nil {
+		s.hold(at, v)
 	}
-	s.nodes[at].buf = v
+	return err
+}
+
+// own is v itself if it is s's already, or else a copy.
+func (s *Sum[V]) own(v V, owned bool) (V, error) {
+	if owned {
+		return v, nil
+	}
+	c, err := s.vectors.Take()
+	if err != nil {
+		return v, fmt.Errorf("keep partial: %w", err)
+	}
+	if err := s.vectors.Copy(c, v); err != nil {
+		return v, fmt.Errorf("keep partial: %w", err)
+	}
+	return c, nil
+}
+
+// covered reports whether a node or one above it is complete.
+func (s *Sum[V]) covered(at int) bool {
+	for ; at >= 0; at = s.nodes[at].parent {
+		if s.slots[at].complete {
+			return true
+		}
+	}
+	return false
+}
+
+// find is the node with exactly these leaves.
+func (s *Sum[V]) find(r Range) (at int, ok bool) {
+	if r.Lo < 0 || r.Hi > len(s.leaf) || r.Lo >= r.Hi {
+		return 0, false
+	}
+	for {
+		n := s.nodes[at]
+		switch {
+		case n.lo == r.Lo && n.hi == r.Hi:
+			return at, true
+		case n.hi-n.lo == 1:
+			return 0, false
+		case r.Lo < s.nodes[n.right].lo:
+			at = n.left
+		default:
+			at = n.right
+		}
+	}
 }
 
 // Done reports whether every leaf is complete.
-func (s *Sum) Done() bool { return s.nodes[0].complete }
+func (s *Sum[V]) Done() bool { return s.slots[0].complete }
 
-// Result is the sum over all leaves, nil while a leaf is incomplete. It belongs to s and is valid
-// until Reset; the caller may change its elements.
-func (s *Sum) Result() []float32 {
-	if !s.Done() {
-		return nil
+// Result is the sum over all leaves; ok is false while a leaf is incomplete. It belongs to s and is
+// valid until Reset; the caller may change its elements.
+func (s *Sum[V]) Result() (v V, ok bool) { return s.slots[0].buf, s.slots[0].complete }
+
+// Subtree is the sum of a complete subtree whose sibling is not complete yet, as Result.
+func (s *Sum[V]) Subtree(r Range) (v V, ok bool) {
+	at, ok := s.find(r)
+	if !ok || !s.slots[at].complete || !s.slots[at].held {
+		return v, false
 	}
-	return s.nodes[0].buf
+	return s.slots[at].buf, true
 }
 
 // Missing is the lowest leaf that is not complete; ok is false if there is none.
-func (s *Sum) Missing() (leaf int, ok bool) {
+func (s *Sum[V]) Missing() (leaf int, ok bool) {
 	for v, at := range s.leaf {
-		if n := &s.nodes[at]; n.count == 0 || n.next < n.count {
+		if !s.covered(at) {
 			return v, true
 		}
 	}
 	return 0, false
 }
 
-// Reset forgets every partial and keeps the buffers for the next step.
-func (s *Sum) Reset() {
-	for i := range s.nodes {
-		n := &s.nodes[i]
-		if n.buf != nil {
-			s.give(n.buf)
+// Reset forgets every partial and gives back every vector.
+func (s *Sum[V]) Reset() {
+	for i := range s.slots {
+		if s.slots[i].held {
+			s.vectors.Give(s.slots[i].buf)
+			s.drop(i)
 		}
-		n.buf, n.next, n.count, n.complete = nil, 0, 0, false
+		s.slots[i].complete = false
+		s.nodes[i].next, s.nodes[i].count = 0, 0
 	}
 }
 
-// Peak is the largest number of buffers that were in use at once since NewSum.
-func (s *Sum) Peak() int { return s.peak }
+// Peak is the largest number of vectors that s held at once since NewSum.
+func (s *Sum[V]) Peak() int { return s.peak }
 
-func (s *Sum) take() []float32 {
+func (s *Sum[V]) hold(at int, v V) {
+	s.slots[at].buf, s.slots[at].held = v, true
 	s.live++
 	s.peak = max(s.peak, s.live)
-	if n := len(s.free); n > 0 {
-		b := s.free[n-1]
-		s.free = s.free[:n-1]
-		return b
-	}
-	return make([]float32, s.size)
 }
 
-func (s *Sum) give(b []float32) {
+func (s *Sum[V]) drop(at int) {
+	var none V
+	s.slots[at].buf, s.slots[at].held = none, false
 	s.live--
-	s.free = append(s.free, b)
 }

@@ -53,20 +53,40 @@ func values(t *rapid.T, n int, label string) []float32 {
 	), n, n).Draw(t, label)
 }
 
-// deliver feeds sum from world ranks that progress at drawn speeds.
-func deliver(t *rapid.T, sum *Sum, partials [][]float32, leaves, world int) {
-	type place struct{ leaf, index, count, micro int }
-	queues := make([][]place, world)
-	for rank := range world {
-		own := Leaves(rank, world, leaves)
-		for v := own.Lo; v < own.Hi; v++ {
-			r := MicroBatches(v, leaves, len(partials))
-			for i := range r.Len() {
-				queues[rank] = append(queues[rank], place{v, i, r.Len(), r.Lo + i})
-			}
+type place struct{ leaf, index, count, micro int }
+
+// placesOf lists the partials of a rank in order.
+func placesOf(rank, world, leaves, micro int) (out []place) {
+	own := Leaves(rank, world, leaves)
+	for v := own.Lo; v < own.Hi; v++ {
+		r := MicroBatches(v, leaves, micro)
+		for i := range r.Len() {
+			out = append(out, place{v, i, r.Len(), r.Lo + i})
 		}
 	}
-	scratch := make([]float32, sum.size)
+	return out
+}
+
+// put hands over a copy of v: given, or lent and spoilt afterwards.
+func put(t *rapid.T, size int, v []float32, f func(v []float32, given bool) error) {
+	given, lent := rapid.Bool().Draw(t, "given"), make([]float32, size)
+	copy(lent, v)
+	if err := f(lent, given); err != nil {
+		t.Fatal(err)
+	}
+	if !given { // it must not have been kept
+		for i := range lent {
+			lent[i] = float32(math.NaN())
+		}
+	}
+}
+
+// deliver feeds sum from world ranks that progress at drawn speeds.
+func deliver(t *rapid.T, sum *Sum[[]float32], partials [][]float32, leaves, world int) {
+	queues := make([][]place, world)
+	for rank := range world {
+		queues[rank] = placesOf(rank, world, leaves, len(partials))
+	}
 	for left := len(partials); left > 0; left-- {
 		var ready []int
 		for k, q := range queues {
@@ -77,16 +97,46 @@ func deliver(t *rapid.T, sum *Sum, partials [][]float32, leaves, world int) {
 		k := rapid.SampledFrom(ready).Draw(t, "rank")
 		p := queues[k][0]
 		queues[k] = queues[k][1:]
-		if sum.Done() || sum.Result() != nil {
+		if _, ok := sum.Result(); ok || sum.Done() {
 			t.Fatalf("done with %d partials to come", left)
 		}
-		copy(scratch, partials[p.micro])
-		if err := sum.Put(p.leaf, p.index, p.count, scratch); err != nil {
-			t.Fatal(err)
+		put(t, len(partials[0]), partials[p.micro], func(v []float32, given bool) error {
+			return sum.Put(p.leaf, p.index, p.count, v, given)
+		})
+	}
+}
+
+// deliverSubtrees lets each rank add up its own leaves, and feeds sum with what that gives, in a
+// drawn order.
+func deliverSubtrees(t *rapid.T, sum *Sum[[]float32], partials [][]float32, leaves, world int) {
+	type piece struct {
+		r Range
+		v []float32
+	}
+	var pieces []piece
+	for rank := range world {
+		alone := NewSum(leaves, NewFloats(len(partials[0])))
+		for _, p := range placesOf(rank, world, leaves, len(partials)) {
+			put(t, len(partials[0]), partials[p.micro], func(v []float32, given bool) error {
+				return alone.Put(p.leaf, p.index, p.count, v, given)
+			})
 		}
-		for i := range scratch { // Put must not have kept it
-			scratch[i] = float32(math.NaN())
+		own := Leaves(rank, world, leaves)
+		if limit := OwnBuffers(leaves, own); alone.Peak() > limit {
+			t.Fatalf("leaves %v: %d buffers, OwnBuffers says %d", own, alone.Peak(), limit)
 		}
+		for _, r := range Subtrees(leaves, own) {
+			v, ok := alone.Subtree(r)
+			if !ok {
+				t.Fatalf("leaves %v of %d: no sum of subtree %v", own, leaves, r)
+			}
+			pieces = append(pieces, piece{r, v})
+		}
+	}
+	for _, p := range rapid.Permutation(pieces).Draw(t, "pieces") {
+		put(t, len(partials[0]), p.v, func(v []float32, given bool) error {
+			return sum.PutSubtree(p.r, v, given)
+		})
 	}
 }
 
@@ -100,11 +150,14 @@ func TestI3_SumIsTheSameBitsForEveryWorldAndArrivalOrder(t *testing.T) {
 			partials[m] = values(t, size, "partial")
 		}
 		want := bits(direct(partials, leaves))
-		sum := NewSum(leaves, size, add)
+		sum := NewSum(leaves, NewFloats(size))
 		for range 3 { // the second time from recycled buffers
 			world := rapid.IntRange(1, leaves).Draw(t, "world")
-			deliver(t, sum, partials, leaves, world)
-			if got := bits(sum.Result()); !slices.Equal(got, want) {
+			way := rapid.SampledFrom([]func(*rapid.T, *Sum[[]float32], [][]float32, int, int){
+				deliver, deliverSubtrees}).Draw(t, "way")
+			way(t, sum, partials, leaves, world)
+			result, ok := sum.Result()
+			if got := bits(result); !ok || !slices.Equal(got, want) {
 				t.Fatalf("world %d: got %x, want %x", world, got, want)
 			}
 			if sum.live != 1 {
@@ -121,41 +174,41 @@ func TestI3_SumIsTheSameBitsForEveryWorldAndArrivalOrder(t *testing.T) {
 
 func TestSumDependsOnTheTree(t *testing.T) {
 	// 2^24 + 1 rounds back to 2^24: a running sum loses both ones, the tree keeps them.
-	sum := NewSum(4, 1, add)
+	sum := NewSum(4, NewFloats(1))
 	for leaf, v := range []float32{1 << 24, 0, 1, 1} {
-		if err := sum.Put(leaf, 0, 1, []float32{v}); err != nil {
+		if err := sum.Put(leaf, 0, 1, []float32{v}, false); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if got := sum.Result()[0]; got != 1<<24+2 {
-		t.Fatalf("got %v, want %v", got, 1<<24+2)
+	if got, _ := sum.Result(); got[0] != 1<<24+2 {
+		t.Fatalf("got %v, want %v", got[0], 1<<24+2)
 	}
 }
 
 func TestSumCopiesTheFirstPartial(t *testing.T) {
 	minus0 := float32(math.Copysign(0, -1))
-	sum := NewSum(1, 1, add)
+	sum := NewSum(1, NewFloats(1))
 	for i := range 2 {
-		if err := sum.Put(0, i, 2, []float32{minus0}); err != nil {
+		if err := sum.Put(0, i, 2, []float32{minus0}, false); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if !math.Signbit(float64(sum.Result()[0])) {
+	if got, _ := sum.Result(); !math.Signbit(float64(got[0])) {
 		t.Fatal("-0 + -0 became +0: the first partial was added to zero")
 	}
 }
 
 func TestSumRefusesWhatIsOutOfPlace(t *testing.T) {
-	sum := NewSum(3, 2, add)
+	sum := NewSum(3, NewFloats(2))
 	ok := func(leaf, index, count int) {
 		t.Helper()
-		if err := sum.Put(leaf, index, count, []float32{1, 2}); err != nil {
+		if err := sum.Put(leaf, index, count, []float32{1, 2}, false); err != nil {
 			t.Fatal(err)
 		}
 	}
 	bad := func(leaf, index, count int) {
 		t.Helper()
-		if err := sum.Put(leaf, index, count, []float32{1, 2}); !errors.Is(err, ErrOrder) {
+		if err := sum.Put(leaf, index, count, []float32{1, 2}, false); !errors.Is(err, ErrOrder) {
 			t.Fatalf("leaf %d, %d of %d: error %v", leaf, index, count, err)
 		}
 	}
@@ -169,27 +222,102 @@ func TestSumRefusesWhatIsOutOfPlace(t *testing.T) {
 	ok(0, 1, 2)
 	bad(0, 2, 2) // one too many
 	ok(2, 0, 1)
-	if err := sum.Put(1, 0, 1, []float32{1}); err == nil || errors.Is(err, ErrOrder) {
-		t.Fatalf("short partial: error %v", err)
-	}
-	if leaf, ok := sum.Missing(); !ok || leaf != 1 || sum.Result() != nil {
-		t.Fatalf("missing leaf %d (%t), result %v", leaf, ok, sum.Result())
+	if leaf, ok := sum.Missing(); !ok || leaf != 1 || sum.Done() {
+		t.Fatalf("missing leaf %d (%t), done %t", leaf, ok, sum.Done())
 	}
 	ok(1, 0, 1)
-	if _, ok := sum.Missing(); ok || !slices.Equal(sum.Result(), []float32{4, 8}) {
-		t.Fatalf("result %v", sum.Result())
+	result, done := sum.Result()
+	if _, ok := sum.Missing(); ok || !done || !slices.Equal(result, []float32{4, 8}) {
+		t.Fatalf("result %v", result)
 	}
 	bad(1, 0, 1)
+}
+
+func TestSumRefusesSubtreesOutOfPlace(t *testing.T) {
+	sum := NewSum(8, NewFloats(1))
+	put := func(r Range) error { return sum.PutSubtree(r, []float32{1}, false) }
+	for _, r := range []Range{{1, 3}, {0, 3}, {-1, 1}, {7, 9}, {4, 4}, {6, 2}} {
+		if err := put(r); !errors.Is(err, ErrOrder) {
+			t.Errorf("%v is no subtree: error %v", r, err)
+		}
+	}
+	for _, r := range []Range{{0, 2}, {3, 4}} {
+		if err := put(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := sum.Put(6, 0, 2, []float32{1}, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []Range{{0, 1}, {0, 2}, {0, 4}, {0, 8}, {3, 4}, {6, 7}, {6, 8}, {4, 8}} {
+		if err := put(r); !errors.Is(err, ErrOrder) {
+			t.Errorf("%v has come in part: error %v", r, err)
+		}
+	}
+	if err := sum.Put(1, 0, 1, []float32{1}, false); !errors.Is(err, ErrOrder) {
+		t.Errorf("leaf 1 has come with its subtree: error %v", err)
+	}
+	if leaf, ok := sum.Missing(); !ok || leaf != 2 {
+		t.Errorf("missing leaf %d (%t), want 2", leaf, ok)
+	}
+	if v, ok := sum.Subtree(Range{0, 2}); !ok || v[0] != 1 {
+		t.Errorf("subtree [0,2): %v (%t)", v, ok)
+	}
+	if _, ok := sum.Subtree(Range{2, 4}); ok {
+		t.Error("there is a sum of [2,4) without leaf 2")
+	}
+}
+
+// TestSumRecyclesWhatItWasGiven: after the first step, no vector comes from nowhere.
+func TestSumRecyclesWhatItWasGiven(t *testing.T) {
+	pool := NewFloats(1)
+	sum := NewSum(8, pool)
+	for step := range 3 {
+		made := 0
+		for leaf := range 8 {
+			for i := range 2 {
+				if len(pool.free) == 0 {
+					made++
+				}
+				v, err := pool.Take()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := sum.Put(leaf, i, 2, v, true); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		sum.Reset()
+		if want := 5; step == 0 && made != want || step > 0 && made != 0 {
+			t.Errorf("step %d made %d vectors", step, made)
+		}
+	}
+}
+
+func TestSumOfOtherSizesIsAnError(t *testing.T) {
+	for _, sizes := range [][2]int{{1, 2}, {2, 1}, {3, 2}} {
+		sum, failed := NewSum(2, NewFloats(2)), false
+		for leaf, n := range sizes {
+			if err := sum.Put(leaf, 0, 1, make([]float32, n), false); err != nil {
+				failed = true
+				break
+			}
+		}
+		if !failed {
+			t.Errorf("vectors of %v elements were added", sizes)
+		}
+	}
 }
 
 func BenchmarkSum(b *testing.B) {
 	const leaves, size = 16, 1 << 20
 	partial := make([]float32, size)
-	sum := NewSum(leaves, size, add)
+	sum := NewSum(leaves, NewFloats(size))
 	b.SetBytes(leaves * size * 4)
 	for b.Loop() {
 		for leaf := range leaves {
-			if err := sum.Put(leaf, 0, 1, partial); err != nil {
+			if err := sum.Put(leaf, 0, 1, partial, false); err != nil {
 				b.Fatal(err)
 			}
 		}

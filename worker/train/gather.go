@@ -11,18 +11,20 @@ import (
 	"github.com/banyan-train/banyan/worker/model"
 )
 
-// gatherer holds full units, made of every rank's shard, in a few buffers.
+// gatherer holds full units, made of every rank's shard, in buffers of the dtype that the model
+// computes with.
 //
-// zero3 has just enough buffers to compute on one unit while the next arrives; zero2 has one a
-// unit, so that each is gathered once a step. That is the whole difference. Which unit leaves
-// follows from the sequence of uses, which is the same on every rank, so all ranks issue the same
-// collectives in the same order.
+// zero3 has just enough buffers to compute on one unit while the next arrives; zero1 and zero2 have
+// one a unit, in which the own shard already lies, so that each is gathered once after each update.
+// That is the whole difference. Which unit leaves a buffer follows from the sequence of uses, which
+// is the same on every rank, so all ranks issue the same collectives in the same order.
 type gatherer struct {
 	group   collective.Group
 	layout  *layout
 	units   []model.Unit
 	backend kernel.Backend
 	shards  *shards
+	fixed   bool // buffers[u] is for unit u only
 	buffers []*gathered
 	uses    []int // units in the order they will be asked for; uses[next:] is the future
 	next    int
@@ -31,26 +33,27 @@ type gatherer struct {
 
 type gathered struct {
 	tensor kernel.Tensor
-	unit   int // -1: free
+	unit   int // whose parameters are here, or on their way; -1: nobody's
 	handle collective.Handle
 }
 
+// newGatherer makes a gatherer with so many buffers, or one around each shard if the shards lie in
+// whole units.
 func newGatherer(t *trainer, buffers int) (*gatherer, error) {
 	g := &gatherer{group: t.group, layout: t.layout, units: t.units, backend: t.backend,
-		shards: t.shards}
-	if t.layout.world == 1 {
-		return g, nil // the shard is the unit
+		shards: t.shards, fixed: t.shards.full != nil}
+	for _, x := range t.shards.full {
+		g.buffers = append(g.buffers, &gathered{tensor: x, unit: -1})
+	}
+	if g.fixed {
+		return g, nil
 	}
 	most := 0
 	for _, u := range t.units {
 		most = max(most, u.Size)
 	}
-	for i := range min(buffers, len(t.units)) {
-		size := most
-		if buffers >= len(t.units) {
-			size = t.units[i].Size
-		}
-		x, err := t.backend.Alloc(size, kernel.F32)
+	for range min(buffers, len(t.units)) {
+		x, err := t.backend.Alloc(most, t.compute)
 		if err != nil {
 			return nil, fmt.Errorf("allocate gather buffer: %w", err)
 		}
@@ -59,12 +62,41 @@ func newGatherer(t *trainer, buffers int) (*gatherer, error) {
 	return g, nil
 }
 
-// begin announces the uses of a step and forgets what was gathered before it.
+// begin announces the uses until the next begin. What was gathered before stays good until it is
+// outdated.
 func (g *gatherer) begin(uses []int) {
 	g.uses, g.next, g.waited = uses, 0, 0
-	for _, b := range g.buffers {
-		b.unit = -1
+	if !g.fixed {
+		return
 	}
+	for _, unit := range uses {
+		if b := g.buffers[unit]; b.unit < 0 {
+			g.fill(b, unit)
+		}
+	}
+}
+
+// outdate says that a unit's shards have changed everywhere. No gather may be under way. If renew
+// is set and the unit has a buffer of its own, its next gather starts at once.
+func (g *gatherer) outdate(unit int, renew bool) {
+	for _, b := range g.buffers {
+		if b.unit != unit {
+			continue
+		}
+		if b.unit = -1; g.fixed && renew {
+			g.fill(b, unit)
+		}
+	}
+}
+
+// drain waits for what is under way, for a run that ends without using it.
+func (g *gatherer) drain(ctx context.Context) error {
+	for _, b := range g.buffers {
+		if err := g.settle(ctx, b); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // take returns the next announced units, whole. They stay until the next take.
@@ -75,10 +107,6 @@ func (g *gatherer) take(ctx context.Context, units []int) ([]kernel.Tensor, erro
 			panic(fmt.Sprintf("train: unit %d taken out of turn (use %d)", unit, g.next))
 		}
 		g.next++
-		if g.layout.world == 1 {
-			out[i] = g.shards.param[unit]
-			continue
-		}
 		b := g.find(unit)
 		if b == nil {
 			b = g.victim(units)
@@ -94,7 +122,7 @@ func (g *gatherer) take(ctx context.Context, units []int) ([]kernel.Tensor, erro
 
 // prefetch starts the gather of the next announced use, sparing the units in use now.
 func (g *gatherer) prefetch(inUse []int) {
-	if g.layout.world == 1 || g.next >= len(g.uses) {
+	if g.next >= len(g.uses) {
 		return
 	}
 	unit := g.uses[g.next]
@@ -155,9 +183,18 @@ func (g *gatherer) distance(unit int) int {
 	return len(g.uses)
 }
 
+// fill starts the gather of a unit into a buffer. A rank alone has nothing to gather: its shard is
+// the unit.
 func (g *gatherer) fill(b *gathered, unit int) {
-	u := g.units[unit]
-	dst := g.backend.Host(b.tensor)[:u.Size]
 	b.unit = unit
-	b.handle = g.group.AllGather(dst, g.layout.counts(u), g.backend.Host(g.shards.param[unit]))
+	if g.layout.world == 1 {
+		return
+	}
+	u := g.units[unit]
+	counts := g.layout.counts(u)
+	for k := range counts { // float32 words that hold the elements
+		counts[k] = counts[k] * b.tensor.DType.Size() / kernel.F32.Size()
+	}
+	dst := g.backend.Host(b.tensor.Slice(0, u.Size).Words())
+	b.handle = g.group.AllGather(dst, counts, g.backend.Host(g.shards.compute(unit).Words()))
 }

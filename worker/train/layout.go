@@ -21,7 +21,10 @@ type work struct {
 // layout says which rank does what. It is pure: a function of the spec, the rank and the world.
 type layout struct {
 	rank, world int
-	leaves      int       // V
+	leaves      int       // of the tree of the reduction: V, or W if fast
+	fast        bool      // sums may depend on W: a rank's micro-batches are one leaf
+	whole       bool      // gradients are added up on the rank before they are sent
+	logical     int       // logical shards, V
 	micro       int       // M
 	seqLen      int       // T
 	microBatch  int       // sequences a micro-batch
@@ -33,7 +36,7 @@ func newLayout(spec *pb.RunSpec, rank, world int) (*layout, error) {
 	t := spec.GetTrain()
 	l := &layout{
 		rank: rank, world: world,
-		leaves: int(t.GetLogicalShards()), seqLen: int(spec.GetData().GetSeqLen()),
+		logical: int(t.GetLogicalShards()), fast: t.GetNumerics() == pb.Numerics_FAST, seqLen: int(spec.GetData().GetSeqLen()),
 		microBatch: int(t.GetMicroBatch()),
 	}
 	if l.microBatch == 0 || int(t.GetGlobalBatch())%l.microBatch != 0 {
@@ -41,9 +44,14 @@ func newLayout(spec *pb.RunSpec, rank, world int) (*layout, error) {
 			t.GetMicroBatch(), t.GetGlobalBatch())
 	}
 	l.micro = int(t.GetGlobalBatch()) / l.microBatch
-	if world < 1 || world > l.leaves || l.leaves > l.micro {
+	if world < 1 || world > l.logical || l.logical > l.micro {
 		return nil, fmt.Errorf("lay out run: want world %d <= logical_shards %d <= %d micro-batches",
-			world, l.leaves, l.micro)
+			world, l.logical, l.micro)
+	}
+	l.whole = world == 1 || l.fast || t.GetSharding() == pb.Sharding_ZERO1
+	l.leaves = l.logical
+	if l.fast {
+		l.leaves = world
 	}
 	perRank := make([][]*work, world)
 	most := 0
@@ -66,17 +74,25 @@ func newLayout(spec *pb.RunSpec, rank, world int) (*layout, error) {
 	return l, nil
 }
 
+// own is the range of the tree's leaves that a rank serves.
+func (l *layout) own(rank int) tree.Range { return tree.Leaves(rank, l.world, l.leaves) }
+
 // workOf lists a rank's micro-batches in order.
 func (l *layout) workOf(rank int) []*work {
 	var out []*work
-	leaves := tree.Leaves(rank, l.world, l.leaves)
-	for v := leaves.Lo; v < leaves.Hi; v++ {
-		micro := tree.MicroBatches(v, l.leaves, l.micro)
+	shards := tree.Leaves(rank, l.world, l.logical)
+	for v := shards.Lo; v < shards.Hi; v++ {
+		micro := tree.MicroBatches(v, l.logical, l.micro)
 		for m := micro.Lo; m < micro.Hi; m++ {
 			out = append(out, &work{
 				micro: m, leaf: v, index: m - micro.Lo, count: micro.Hi - micro.Lo,
 				firstSlot: m * l.microBatch, microBatch: l.microBatch,
 			})
+		}
+	}
+	if l.fast {
+		for i, w := range out {
+			w.leaf, w.index, w.count = rank, i, len(out)
 		}
 	}
 	return out

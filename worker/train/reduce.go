@@ -12,165 +12,126 @@ import (
 )
 
 // reducer turns full gradients of single micro-batches into the summed gradient of the own shard.
+// The group only moves bytes, and every sum follows the tree (collective/tree), so who computed a
+// leaf cannot matter. There are two ways, with the same bits:
 //
-// Each round, every rank sends each owner its slice of one micro-batch's gradient; the owner adds
-// the slices leaf by leaf in the order of the tree (collective/tree). The group only moves bytes,
-// so who computed a leaf cannot matter.
+// Sharded (zero2, zero3): each round, every rank sends each owner its slice of one micro-batch's
+// gradient; the owner adds the slices leaf by leaf.
+//
+// Whole (zero1, fast, and a rank alone): a rank adds its own micro-batches' gradients, whole, over
+// the complete subtrees that its leaves make. When the last round is through with a unit, the
+// slices of these sums go to the owners, who finish the tree. A rank alone has finished it.
+//
+// Gradients are never copied: what the model wrote is handed to the sum, or sent from where it is.
 type reducer struct {
-	group   collective.Group
-	layout  *layout
-	units   []model.Unit
-	backend kernel.Backend
-	shards  *shards
-	sums    []*tree.Sum
-	free    []*gradient // full-unit gradient buffers
-	shared  *gradient   // unit 0 of a tied model: written by the head and by the embedding
-	flying  []*flight
-	spare   [][]float32 // receive buffers
-	waited  time.Duration
+	group    collective.Group
+	layout   *layout
+	units    []model.Unit
+	backend  kernel.Backend
+	shards   *shards
+	pools    pools
+	whole    []*tree.Sum[kernel.Tensor] // of whole units, own leaves only; nil when sharded
+	sums     []*tree.Sum[kernel.Tensor] // of own shards; nil for a rank alone
+	grads    []kernel.Tensor            // by unit: what the model is writing; zero: nothing
+	out      int                        // sharded: gradients of units above 0 written or flying
+	flying   []*flight
+	subtrees [][]tree.Range // by rank: what it can add up alone
+	waited   time.Duration
 }
 
-type gradient struct {
-	tensor kernel.Tensor
-}
-
-// flight is one unit's gradient on its way to the owners.
-type flight struct {
-	unit   int
-	round  []*work
-	handle collective.Handle
-	buffer *gradient
-	recv   [][]float32
-}
-
-// gradientBuffers is how many full-unit gradients a rank holds: one being computed, one flying.
+// gradientBuffers is how many full-unit gradients a sharded rank holds beside unit 0's: one being
+// computed, one flying.
 const gradientBuffers = 2
 
-func newReducer(t *trainer) (*reducer, error) {
+func newReducer(t *trainer) *reducer {
 	r := &reducer{group: t.group, layout: t.layout, units: t.units, backend: t.backend,
-		shards: t.shards}
-	most := 0
+		shards: t.shards, pools: pools{t.backend, map[int]*vectors{}},
+		grads: make([]kernel.Tensor, len(t.units))}
+	for k := range t.layout.world {
+		r.subtrees = append(r.subtrees, tree.Subtrees(t.layout.leaves, t.layout.own(k)))
+	}
 	for i, u := range t.units {
-		most = max(most, u.Size)
-		r.sums = append(r.sums, tree.NewSum(t.layout.leaves, t.shards.hi[i]-t.shards.lo[i], add))
-	}
-	for range gradientBuffers {
-		x, err := t.backend.Alloc(most, kernel.F32)
-		if err != nil {
-			return nil, fmt.Errorf("allocate gradient buffer: %w", err)
+		if t.layout.whole {
+			r.whole = append(r.whole, tree.NewSum(t.layout.leaves, r.pools.get(u.Size)))
 		}
-		r.free = append(r.free, &gradient{tensor: x})
-	}
-	x, err := t.backend.Alloc(t.units[0].Size, kernel.F32)
-	if err != nil {
-		return nil, fmt.Errorf("allocate gradient buffer: %w", err)
-	}
-	r.shared = &gradient{tensor: x}
-	return r, nil
-}
-
-// add is the one operation of the reduction: one rounding an element.
-func add(dst, a, b []float32) {
-	b, dst = b[:len(a)], dst[:len(a)]
-	for i, x := range a {
-		dst[i] = x + b[i]
-	}
-}
-
-// buffer returns the gradient tensor of a unit, waiting for an older flight if all are in use.
-func (r *reducer) buffer(ctx context.Context, unit int) (*gradient, error) {
-	if unit == 0 {
-		return r.shared, r.land(ctx, func(f *flight) bool { return f.buffer == r.shared })
-	}
-	for len(r.free) == 0 { // the oldest flight may carry no buffer of this kind
-		oldest := r.flying[0]
-		if err := r.land(ctx, func(f *flight) bool { return f == oldest }); err != nil {
-			return nil, err
+		if t.layout.world > 1 {
+			mine := r.pools.get(t.shards.hi[i] - t.shards.lo[i])
+			r.sums = append(r.sums, tree.NewSum(t.layout.leaves, mine))
 		}
 	}
-	g := r.free[len(r.free)-1]
-	r.free = r.free[:len(r.free)-1]
-	return g, nil
+	return r
 }
 
-func (r *reducer) view(g *gradient, unit int) kernel.Tensor {
-	return g.tensor.Slice(0, r.units[unit].Size)
-}
-
-// send starts the exchange of one unit's gradient for a round. A rank without a micro-batch in
-// this round passes no gradient and only receives.
-func (r *reducer) send(unit int, round []*work, g *gradient) {
-	f := &flight{unit: unit, round: round, buffer: g}
-	mine := r.shards.hi[unit] - r.shards.lo[unit]
-	send := make([][]float32, r.layout.world)
-	f.recv = make([][]float32, r.layout.world)
-	for k, w := range round {
-		if w != nil {
-			f.recv[k] = r.receiveBuffer(mine)
-		}
-		if g != nil {
-			to := r.layout.shardOf(r.units[unit], k)
-			send[k] = r.backend.Host(g.tensor)[to.Lo:to.Hi]
-		}
-	}
-	f.handle = r.group.AllToAll(f.recv, send)
-	r.flying = append(r.flying, f)
-}
-
-func (r *reducer) receiveBuffer(n int) []float32 {
-	if k := len(r.spare); k > 0 && cap(r.spare[k-1]) >= n {
-		b := r.spare[k-1][:n]
-		r.spare = r.spare[:k-1]
-		return b
-	}
-	most := 0
+// begin forgets the last step's gradients, shards.grad included.
+func (r *reducer) begin() {
+	r.waited = 0
 	for i := range r.units {
-		most = max(most, r.shards.hi[i]-r.shards.lo[i])
+		r.shards.grad[i] = kernel.Tensor{}
+		if r.whole != nil {
+			r.whole[i].Reset()
+		}
+		if r.sums != nil {
+			r.sums[i].Reset()
+		}
 	}
-	return make([]float32, most)[:n]
 }
 
-// land waits for the first flights up to and including the last one that matches, in order, and
-// adds what they brought. The order of landing is the order of sending, so a leaf's micro-batches
-// arrive in order.
-func (r *reducer) land(ctx context.Context, match func(*flight) bool) error {
-	last := -1
-	for i, f := range r.flying {
-		if match(f) {
-			last = i
-		}
+// gradient returns the tensor that the model writes a unit's gradient of this round to. A sharded
+// rank waits for an older flight if all are in use.
+func (r *reducer) gradient(ctx context.Context, unit int) (kernel.Tensor, error) {
+	if !r.grads[unit].IsZero() {
+		return r.grads[unit], nil // unit 0 of a tied model: the head has begun it
 	}
-	for range last + 1 {
-		f := r.flying[0]
-		began := time.Now()
-		if err := f.handle.Wait(ctx); err != nil {
-			return fmt.Errorf("exchange gradient of %s: %w", r.units[f.unit].Name, err)
-		}
-		r.waited += time.Since(began)
-		for k, w := range f.round {
-			if w != nil {
-				if err := r.sums[f.unit].Put(w.leaf, w.index, w.count, f.recv[k]); err != nil {
-					return fmt.Errorf("add gradient of %s: %w", r.units[f.unit].Name, err)
-				}
-				r.spare = append(r.spare, f.recv[k])
+	if r.whole == nil && unit > 0 {
+		for r.out == gradientBuffers {
+			if err := r.land(ctx); err != nil {
+				return kernel.Tensor{}, err
 			}
 		}
-		if f.buffer != nil && f.buffer != r.shared {
-			r.free = append(r.free, f.buffer)
+		r.out++
+	}
+	g, err := r.pools.get(r.units[unit].Size).Take()
+	r.grads[unit] = g
+	return g, err
+}
+
+// done takes a unit's gradient of a round from the model, if this rank had a micro-batch in it,
+// and sends what is due.
+func (r *reducer) done(unit int, round []*work, last bool) error {
+	g, mine := r.grads[unit], round[r.layout.rank]
+	r.grads[unit] = kernel.Tensor{}
+	if r.whole == nil {
+		return r.sendMicroBatch(unit, round, g)
+	}
+	if mine != nil {
+		if err := r.whole[unit].Put(mine.leaf, mine.index, mine.count, g, true); err != nil {
+			return fmt.Errorf("add gradient of %s: %w", r.units[unit].Name, err)
 		}
-		r.flying = r.flying[1:]
+	}
+	if last && r.layout.world > 1 {
+		return r.sendSubtrees(unit)
 	}
 	return nil
 }
 
-// finish lands everything and leaves the summed gradient in the shards.
+// finish lands everything and says in shards.grad where the summed gradients are.
 func (r *reducer) finish(ctx context.Context) error {
-	if err := r.land(ctx, func(*flight) bool { return true }); err != nil {
-		return err
+	for len(r.flying) > 0 {
+		if err := r.land(ctx); err != nil {
+			return err
+		}
 	}
-	for i, sum := range r.sums {
-		copy(r.backend.Host(r.shards.grad[i]), sum.Result())
-		sum.Reset()
+	sums := r.sums
+	if sums == nil {
+		sums = r.whole
+	}
+	for i, sum := range sums {
+		g, ok := sum.Result()
+		if !ok {
+			leaf, _ := sum.Missing()
+			return fmt.Errorf("add gradient of %s: leaf %d is missing", r.units[i].Name, leaf)
+		}
+		r.shards.grad[i] = g
 	}
 	return nil
 }

@@ -31,10 +31,10 @@ func (t *trainer) step(ctx context.Context, batch *dataset.Batch) (*outcome, err
 		uses = append(uses, t.usesOfRound()...)
 	}
 	t.gather.begin(uses)
-	t.reduce.waited = 0
+	t.reduce.begin()
 	stats := newStats(batch)
-	for _, round := range t.layout.rounds {
-		if err := t.round(ctx, round, batch, stats); err != nil {
+	for i := range t.layout.rounds {
+		if err := t.round(ctx, i, batch, stats); err != nil {
 			return nil, err
 		}
 	}
@@ -55,9 +55,8 @@ func (t *trainer) step(ctx context.Context, batch *dataset.Batch) (*outcome, err
 
 // round pushes one micro-batch through the model. A rank with no micro-batch left still joins
 // every collective.
-func (t *trainer) round(ctx context.Context, round []*work, batch *dataset.Batch, stats *stats,
-) error {
-	mine := round[t.layout.rank]
+func (t *trainer) round(ctx context.Context, round int, batch *dataset.Batch, stats *stats) error {
+	mine := t.layout.rounds[round][t.layout.rank]
 	if mine != nil {
 		t.load(mine, batch)
 	}
@@ -95,39 +94,32 @@ func (t *trainer) params(ctx context.Context, unit int) ([]kernel.Tensor, error)
 	return params, nil
 }
 
-// backward runs one unit's backward and sends the gradients that are complete with it: its own,
+// backward runs one unit's backward and passes on the gradient that is complete with it: its own,
 // and never that of a lower unit it shares (the lower unit's own backward comes later).
-func (t *trainer) backward(ctx context.Context, unit int, round []*work) error {
+func (t *trainer) backward(ctx context.Context, unit, round int) error {
 	needs := t.model.Needs(unit)
 	// The backward of the embedding reads no parameters: nothing is gathered for it.
-	params := []kernel.Tensor{{Len: t.units[0].Size, DType: kernel.F32}}
+	params := []kernel.Tensor{{Len: t.units[0].Size, DType: t.compute}}
 	if unit > 0 {
 		var err error
 		if params, err = t.params(ctx, unit); err != nil {
 			return err
 		}
 	}
-	if round[t.layout.rank] == nil {
-		t.reduce.send(unit, round, nil)
-		return nil
-	}
-	grads := make([]kernel.Tensor, len(needs))
-	var own *gradient
-	for i, u := range needs {
-		g, err := t.reduce.buffer(ctx, u)
-		if err != nil {
-			return err
+	work, last := t.layout.rounds[round], round == len(t.layout.rounds)-1
+	if work[t.layout.rank] != nil {
+		grads := make([]kernel.Tensor, len(needs))
+		for i, u := range needs {
+			var err error
+			if grads[i], err = t.reduce.gradient(ctx, u); err != nil {
+				return err
+			}
 		}
-		grads[i] = t.reduce.view(g, u)
-		if u == unit {
-			own = g
+		if err := t.model.Backward(unit, params, grads); err != nil {
+			return fmt.Errorf("backward unit %s: %w", t.units[unit].Name, err)
 		}
 	}
-	if err := t.model.Backward(unit, params, grads); err != nil {
-		return fmt.Errorf("backward unit %s: %w", t.units[unit].Name, err)
-	}
-	t.reduce.send(unit, round, own)
-	return nil
+	return t.reduce.done(unit, work, last)
 }
 
 // load copies a micro-batch's sequences into the model's inputs.

@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -52,13 +53,14 @@ type trainer struct {
 	control    Control
 	log        zerolog.Logger
 
-	layout *layout
-	units  []model.Unit
-	model  *model.Model
-	shards *shards
-	gather *gatherer
-	reduce *reducer
-	norms  kernel.Tensor // chunk sums of the own shards
+	layout  *layout
+	units   []model.Unit
+	compute kernel.DType // of what the model computes with
+	model   *model.Model
+	shards  *shards
+	gather  *gatherer
+	reduce  *reducer
+	norms   kernel.Tensor // chunk sums of the own shards
 
 	done     uint64 // steps completed in the surviving history
 	progress progress
@@ -101,12 +103,14 @@ func (t *trainer) build() (err error) {
 	if t.layout, err = newLayout(t.spec, int(a.GetRank()), int(a.GetWorld())); err != nil {
 		return err
 	}
-	t.units = model.Units(t.resolved.GetModel())
+	t.units, t.compute = model.Units(t.resolved.GetModel()), kernel.F32
 	shape := model.Shape{Batch: t.layout.microBatch, SeqLen: t.layout.seqLen}
 	if t.model, err = model.New(t.resolved.GetModel(), shape, t.backend); err != nil {
 		return fmt.Errorf("build model: %w", err)
 	}
-	if t.shards, err = newShards(t.layout, t.units, t.backend); err != nil {
+	zero3 := t.spec.GetTrain().GetSharding() == pb.Sharding_ZERO3 && t.layout.world > 1
+	t.shards, err = newShards(t.layout, t.units, t.backend, t.compute, !zero3)
+	if err != nil {
 		return err
 	}
 	chunks := 0
@@ -116,15 +120,12 @@ func (t *trainer) build() (err error) {
 	if t.norms, err = t.backend.Alloc(max(chunks, 1), kernel.F32); err != nil {
 		return fmt.Errorf("allocate norm chunks: %w", err)
 	}
-	buffers := len(t.units)
-	if t.spec.GetTrain().GetSharding() == pb.Sharding_ZERO3 {
-		buffers = t.mostNeeds() + 1 // one more for the unit on its way
-	}
-	if t.gather, err = newGatherer(t, buffers); err != nil {
+	// One buffer more than a unit needs, for the next on its way.
+	if t.gather, err = newGatherer(t, t.mostNeeds()+1); err != nil {
 		return err
 	}
-	t.reduce, err = newReducer(t)
-	return err
+	t.reduce = newReducer(t)
+	return nil
 }
 
 func (t *trainer) mostNeeds() int {
@@ -184,7 +185,7 @@ func (t *trainer) loop(ctx context.Context, stream *dataset.Stream) error {
 			saved = t.done
 		}
 	}
-	if err := t.awaitUpload(ctx); err != nil {
+	if err := errors.Join(t.gather.drain(ctx), t.awaitUpload(ctx)); err != nil {
 		return err
 	}
 	if saved == 0 {

@@ -31,7 +31,7 @@ func TestI3_SameBitsForEveryWorld(t *testing.T) {
 			t.Fatalf("loss does not fall: %v to %v", first, last)
 		}
 		for i, world := range []int{2, 3, 5, 8} {
-			s.sharding = []pb.Sharding{pb.Sharding_ZERO2, pb.Sharding_ZERO3}[i%2]
+			s.sharding = []pb.Sharding{pb.Sharding_ZERO1, pb.Sharding_ZERO2, pb.Sharding_ZERO3}[i%3]
 			g := &generation{f: newFixture(t, s), number: 1, world: world, threads: 1 + i%3}
 			what := fmt.Sprintf("tied %v, world %d, %v, %d threads", tied, world, s.sharding, g.threads)
 			g.run(t)
@@ -49,10 +49,12 @@ func TestI3_UnevenShards(t *testing.T) {
 	s.globalBatch, s.microBatch, s.logicalShards, s.steps, s.every = 14, 2, 5, 3, 3
 	control := &generation{f: newFixture(t, s), number: 1, world: 1, threads: 2}
 	control.run(t)
-	for _, world := range []int{3, 5} {
-		g := &generation{f: newFixture(t, s), number: 1, world: world, threads: 1}
-		g.run(t)
-		sameCurve(t, fmt.Sprintf("world %d", world), control.records, g.records)
+	for _, s.sharding = range []pb.Sharding{pb.Sharding_ZERO1, pb.Sharding_ZERO2} {
+		for _, world := range []int{3, 5} {
+			g := &generation{f: newFixture(t, s), number: 1, world: world, threads: 1}
+			g.run(t)
+			sameCurve(t, fmt.Sprintf("world %d, %v", world, s.sharding), control.records, g.records)
+		}
 	}
 }
 

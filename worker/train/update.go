@@ -36,12 +36,12 @@ func (t *trainer) update(step uint64, out *outcome) error {
 	scale := float32(optim.ClipFactor(out.gradNorm, o.GetClip()) / float64(out.targets))
 	decayed := optim.Step(o, out.lr, step, true, scale)
 	plain := optim.Step(o, out.lr, step, false, scale)
-	var ops []kernel.Op
+	again := step < t.resolved.GetTotalSteps() && !out.stop
 	for i, u := range t.units {
-		ops = t.appendAdamW(ops, i, u, decayed, plain)
-	}
-	if err := t.backend.Run(ops); err != nil {
-		return fmt.Errorf("update parameters: %w", err)
+		if err := t.backend.Run(t.appendAdamW(nil, i, u, decayed, plain)); err != nil {
+			return fmt.Errorf("update parameters of %s: %w", u.Name, err)
+		}
+		t.gather.outdate(i, again)
 	}
 	return nil
 }
@@ -62,7 +62,8 @@ func (t *trainer) appendAdamW(ops []kernel.Op, i int, u model.Unit,
 		}
 		a, b := from-lo, to-lo
 		ops = append(ops, kernel.AdamW(t.shards.param[i].Slice(a, b), t.shards.m[i].Slice(a, b),
-			t.shards.v[i].Slice(a, b), t.shards.grad[i].Slice(a, b), kernel.Tensor{}, constants))
+			t.shards.v[i].Slice(a, b), t.shards.grad[i].Slice(a, b),
+			slice(t.shards.half[i], a, b), constants))
 	}
 	return ops
 }
