@@ -37,7 +37,8 @@ const (
 // this leader at once, and to the bus through the publisher.
 //
 // A replayed step is compared with its first value and suppressed; a difference breaks promise P2
-// and stops the run. A gap is filled from the newest checkpoint's curve, else asked for again.
+// and stops the run, unless its numerics are fast: then the first value stays. A gap is filled from
+// the newest checkpoint's curve, else asked for again.
 type recorder struct {
 	run   string
 	bus   Bus
@@ -211,7 +212,8 @@ func (r *recorder) take(ctx context.Context, in recordsIn) {
 			r.record(s)
 			continue
 		}
-		if first := r.recent[s.GetStep()]; first != nil && !SameRecord(first, s) {
+		first := r.recent[s.GetStep()]
+		if first != nil && s.GetNumerics() == "" && !SameRecord(first, s) {
 			r.post(diverged{r.run, in.m.GetGeneration(), divergence(first, s)})
 			return
 		}

@@ -46,6 +46,7 @@ type shape struct {
 	globalBatch, microBatch, logicalShards uint32
 	steps, every                           uint64
 	sharding                               pb.Sharding
+	numerics                               pb.Numerics
 	tied                                   bool
 	lr                                     float64
 }
@@ -79,7 +80,7 @@ func newFixture(t *testing.T, s shape) *fixture {
 	must(t, err)
 	train := &pb.Train{Steps: s.steps, GlobalBatch: s.globalBatch, MicroBatch: s.microBatch,
 		LogicalShards: s.logicalShards, Sharding: s.sharding, Precision: pb.Precision_FP32,
-		Numerics: pb.Numerics_REPRODUCIBLE, Seed: 3,
+		Numerics: s.numerics, Seed: 3,
 		Optimizer: &pb.Optimizer{Lr: s.lr, Betas: []float64{0.9, 0.95}, Eps: 1e-8,
 			WeightDecay: 0.1, Clip: 1},
 		Schedule: &pb.LrSchedule{Kind: pb.ScheduleKind_COSINE, Warmup: &pb.Span{Steps: 2},

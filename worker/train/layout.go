@@ -36,8 +36,8 @@ func newLayout(spec *pb.RunSpec, rank, world int) (*layout, error) {
 	t := spec.GetTrain()
 	l := &layout{
 		rank: rank, world: world,
-		logical: int(t.GetLogicalShards()), fast: t.GetNumerics() == pb.Numerics_FAST, seqLen: int(spec.GetData().GetSeqLen()),
-		microBatch: int(t.GetMicroBatch()),
+		logical: int(t.GetLogicalShards()), fast: t.GetNumerics() == pb.Numerics_FAST,
+		seqLen: int(spec.GetData().GetSeqLen()), microBatch: int(t.GetMicroBatch()),
 	}
 	if l.microBatch == 0 || int(t.GetGlobalBatch())%l.microBatch != 0 {
 		return nil, fmt.Errorf("lay out run: micro_batch %d does not divide global_batch %d",

@@ -41,6 +41,9 @@ func (t *trainer) record(step uint64, out *outcome) *pb.StepRecord {
 		Loss: all.loss / float64(all.targets), GradNorm: out.gradNorm, Lr: out.lr,
 		Tokens: t.progress.Tokens, DataDigest: t.progress.DataDigest,
 	}
+	if t.layout.fast {
+		r.Numerics = "fast"
+	}
 	langs := make([]string, 0, len(byLang))
 	for lang := range byLang {
 		langs = append(langs, lang)

@@ -22,10 +22,6 @@ func supported(s *pb.RunSpec) error {
 	switch {
 	case t.GetPrecision() == pb.Precision_BF16:
 		return refuse("precision", t.GetPrecision(), "fp32")
-	case t.GetSharding() == pb.Sharding_ZERO1:
-		return refuse("sharding", t.GetSharding(), "zero2, the results are the same bits")
-	case t.GetNumerics() == pb.Numerics_FAST:
-		return refuse("numerics", t.GetNumerics(), "reproducible")
 	case t.GetRecompute() > pb.Recompute_NONE:
 		return refuse("recompute", t.GetRecompute(), "none")
 	case len(t.GetPhases()) > 0:

@@ -149,6 +149,34 @@ func TestReductionAgreesWithOneMicroBatch(t *testing.T) {
 	}
 }
 
+// TestFastIsTheSameSumInAnotherOrder: fast records say so, stay close to the reproducible curve,
+// and depend on the world.
+func TestFastIsTheSameSumInAnotherOrder(t *testing.T) {
+	control := &generation{f: newFixture(t, small), number: 1, world: 1, threads: 1}
+	control.run(t)
+	s, other := small, false
+	s.numerics = pb.Numerics_FAST
+	for i, world := range []int{1, 2, 3, 3} {
+		s.sharding = []pb.Sharding{pb.Sharding_ZERO1, pb.Sharding_ZERO2, pb.Sharding_ZERO3}[i%3]
+		g := &generation{f: newFixture(t, s), number: 1, world: world, threads: 1 + i%2}
+		g.run(t)
+		for i, a := range control.records {
+			b := g.records[i]
+			if d := relative(a.GetLoss(), b.GetLoss()); d > 1e-3 {
+				t.Errorf("world %d, step %d: loss %v, reproducible %v", world, i+1, b.GetLoss(),
+					a.GetLoss())
+			}
+			if a.GetNumerics() != "" || b.GetNumerics() != "fast" {
+				t.Errorf("numerics %q and %q", a.GetNumerics(), b.GetNumerics())
+			}
+			other = other || a.GetGradNorm() != b.GetGradNorm()
+		}
+	}
+	if !other {
+		t.Error("fast gives the same bits as reproducible: it is not another order")
+	}
+}
+
 // TestFirstStepAgainstTheModel computes the first step's loss and norm from the model alone, with
 // no rank, shard or tree about it.
 func TestFirstStepAgainstTheModel(t *testing.T) {

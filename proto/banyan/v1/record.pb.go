@@ -131,6 +131,7 @@ type StepRecord struct {
 	Skipped       string                 `protobuf:"bytes,11,opt,name=skipped,proto3" json:"skipped,omitempty"`                        // why this step's update was not applied; empty: it was
 	EvalBase      []*EvalResult          `protobuf:"bytes,12,rep,name=eval_base,json=evalBase,proto3" json:"eval_base,omitempty"`      // of step 0, before any update; in the record of step 1
 	Guard         string                 `protobuf:"bytes,13,opt,name=guard,proto3" json:"guard,omitempty"`                            // why the guard acted on this step's evaluation; empty: it did not
+	Numerics      string                 `protobuf:"bytes,14,opt,name=numerics,proto3" json:"numerics,omitempty"`                      // "fast": sums depend on the world; empty: reproducible
 	Timings       *Timings               `protobuf:"bytes,15,opt,name=timings,proto3" json:"timings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -253,6 +254,13 @@ func (x *StepRecord) GetEvalBase() []*EvalResult {
 func (x *StepRecord) GetGuard() string {
 	if x != nil {
 		return x.Guard
+	}
+	return ""
+}
+
+func (x *StepRecord) GetNumerics() string {
+	if x != nil {
+		return x.Numerics
 	}
 	return ""
 }
@@ -673,7 +681,7 @@ var File_banyan_v1_record_proto protoreflect.FileDescriptor
 
 const file_banyan_v1_record_proto_rawDesc = "" +
 	"\n" +
-	"\x16banyan/v1/record.proto\x12\tbanyan.v1\"\xeb\x03\n" +
+	"\x16banyan/v1/record.proto\x12\tbanyan.v1\"\x87\x04\n" +
 	"\n" +
 	"StepRecord\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\x04R\x04step\x12\x1e\n" +
@@ -693,7 +701,8 @@ const file_banyan_v1_record_proto_rawDesc = "" +
 	" \x03(\v2\x15.banyan.v1.EvalResultR\x04eval\x12\x18\n" +
 	"\askipped\x18\v \x01(\tR\askipped\x122\n" +
 	"\teval_base\x18\f \x03(\v2\x15.banyan.v1.EvalResultR\bevalBase\x12\x14\n" +
-	"\x05guard\x18\r \x01(\tR\x05guard\x12,\n" +
+	"\x05guard\x18\r \x01(\tR\x05guard\x12\x1a\n" +
+	"\bnumerics\x18\x0e \x01(\tR\bnumerics\x12,\n" +
 	"\atimings\x18\x0f \x01(\v2\x12.banyan.v1.TimingsR\atimings\"\xa4\x01\n" +
 	"\n" +
 	"EvalResult\x12\x10\n" +
