@@ -18,6 +18,8 @@
 extern const struct isa_class banyan_generic;
 #if defined(__x86_64__)
 extern const struct isa_class banyan_avx512, banyan_avx2;
+#elif defined(__aarch64__)
+extern const struct isa_class banyan_neon;
 #endif
 
 const struct isa_class *banyan_class(const char *isa)
@@ -27,6 +29,9 @@ const struct isa_class *banyan_class(const char *isa)
 		return &banyan_avx512;
 	if (strcmp(isa, "avx2") == 0)
 		return &banyan_avx2;
+#elif defined(__aarch64__)
+	if (strcmp(isa, "neon") == 0)
+		return &banyan_neon;
 #endif
 	return strcmp(isa, "generic") == 0 ? &banyan_generic : NULL;
 }
@@ -42,6 +47,9 @@ static int advertised(const char *isa)
 		return avx2 && __builtin_cpu_supports("avx512f") &&
 		       __builtin_cpu_supports("avx512dq") &&
 		       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
+#elif defined(__aarch64__)
+	if (strcmp(isa, "neon") == 0)
+		return 1; // part of the architecture
 #endif
 	return strcmp(isa, "generic") == 0;
 }
