@@ -63,6 +63,14 @@ peers: build .venv/installed ## compare with transformers and tokenizers (.demo/
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r scripts/requirements.txt
 	touch $@
 
+.PHONY: arm64
+arm64: ## the kernels and the model on arm64, under emulation (needs a cross compiler and qemu)
+	GO='$(GO)' sh scripts/arm64.sh
+
+.PHONY: clang
+clang: ## the kernels, compiled by clang
+	CC=clang $(GO) test ./worker/kernel/cpu
+
 .PHONY: conformance
 conformance: ## tests against real tokenizers and texts: make conformance SHARED=FOLDER
 	@test -d '$(SHARED)/data' || { echo 'conformance: SHARED="$(SHARED)" has no folder data;' \

@@ -14,7 +14,7 @@ for tool in aarch64-linux-gnu-gcc qemu-aarch64; do
 done
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-for package in worker/kernel/cpu worker/model; do
+for package in worker/kernel/cpu worker/model; do # all that the engine computes with
 	test=$out/$(basename "$package").test
 	GOARCH=arm64 CGO_ENABLED=1 CC=aarch64-linux-gnu-gcc ${GO:-go} test -c -o "$test" "./$package"
 	echo "== $package on arm64"
