@@ -2,17 +2,20 @@ package hf_test
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/banyan-train/banyan/checkpoint/hf"
+	"github.com/banyan-train/banyan/checkpoint/safetensors"
 	"google.golang.org/protobuf/proto"
 )
 
 // base is a complete config.json; change returns it with keys replaced, or removed if "".
 func change(t *testing.T, with map[string]string) []byte {
 	t.Helper()
-	data, err := hf.EncodeConfig(tiny(false))
+	data, err := hf.EncodeConfig(tiny(false), safetensors.F32)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,27 +65,17 @@ func TestConfigForms(t *testing.T) {
 	}
 }
 
-func TestConfigDefaults(t *testing.T) {
-	cfg, err := hf.ParseConfig([]byte(`{"model_type":"llama","vocab_size":8,"hidden_size":16,
-		"intermediate_size":32,"num_hidden_layers":1,"num_attention_heads":4}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if cfg.KvHeads != 4 || cfg.HeadDim != 4 || cfg.RopeTheta != 10000 || cfg.RmsNormEps != 1e-6 ||
-		cfg.TiedEmbeddings || cfg.MaxPositions != 2048 || cfg.InitializerRange != 0.02 {
-		t.Errorf("defaults are %v", cfg)
-	}
-}
-
 // What changes the mathematics and is not computed is refused by name.
 func TestConfigRefusesByName(t *testing.T) {
 	for key, value := range map[string]string{
-		"model_type":            `"mistral"`,
+		"model_type":            `"mixtral"`,
 		"hidden_act":            `"gelu"`,
 		"attention_bias":        "true",
 		"attention_dropout":     "0.1",
 		"mlp_bias":              "true",
-		"rope_scaling":          `{"factor":8.0,"rope_type":"llama3"}`,
+		"rope_scaling":          `{"factor":8.0,"rope_type":"yarn"}`,
+		"num_local_experts":     "8",
+		"use_mrope":             "false",
 		"pretraining_tp":        "2",
 		"quantization_config":   `{"bits":4}`,
 		"sliding_window":        "4096",
@@ -124,20 +117,50 @@ func TestConfigErrorsComeTogether(t *testing.T) {
 	}
 }
 
+// Each family refuses what its mathematics is not.
+func TestFamiliesRefuseByName(t *testing.T) {
+	for family, keys := range map[string][]string{
+		"llama":   {"attention_bias", "mlp_bias", "rope_interleaved"},
+		"mistral": {"attention_bias", "mlp_bias", "num_local_experts"},
+		"qwen2":   {"mlp_bias", "use_mrope", "num_experts"},
+		"qwen3":   {"attention_bias", "mlp_bias", "num_experts"},
+	} {
+		for _, key := range keys {
+			_, err := hf.ParseConfig(small(family, `,"`+key+`":true`))
+			refuse(t, err, `key "`+key+`"`)
+		}
+	}
+	_, err := hf.ParseConfig(small("qwen2", `,"attention_bias":false`))
+	refuse(t, err, `key "attention_bias"`)
+	_, err = hf.ParseConfig(small("qwen2_moe", ""))
+	refuse(t, err, "supports llama, mistral, qwen2, qwen3")
+}
+
 // FuzzConfig: no input panics; what is accepted survives being written and read again.
 func FuzzConfig(f *testing.F) {
-	data, err := hf.EncodeConfig(tiny(true))
+	data, err := hf.EncodeConfig(tiny(true), safetensors.F32)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(data)
 	f.Add([]byte(`{"model_type":"llama","rope_parameters":{"rope_type":"default"}}`))
+	files, err := filepath.Glob("testdata/configs/*.json")
+	if err != nil || len(files) == 0 {
+		f.Fatal(files, err)
+	}
+	for _, path := range files {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		cfg, err := hf.ParseConfig(data)
 		if err != nil {
 			return
 		}
-		again, err := hf.EncodeConfig(cfg)
+		again, err := hf.EncodeConfig(cfg, safetensors.F32)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -145,8 +168,6 @@ func FuzzConfig(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, again)
 		}
-		// Any negative token id means none.
-		cfg.BosId, cfg.EosId = max(cfg.BosId, -1), max(cfg.EosId, -1)
 		if !proto.Equal(cfg, back) {
 			t.Errorf("%v reads back as %v", cfg, back)
 		}

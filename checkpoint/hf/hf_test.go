@@ -282,7 +282,7 @@ func TestTensorsMustFitConfig(t *testing.T) {
 		if err := hf.Write(ctx, opener(t), dir, c.weights, sources(c.weights), nil); err != nil {
 			t.Fatal(err)
 		}
-		data, err := hf.EncodeConfig(c.config)
+		data, err := hf.EncodeConfig(c.config, safetensors.F32)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -303,7 +303,7 @@ func TestTiedCopyMustBeEqual(t *testing.T) {
 		if err := hf.Write(ctx, opener(t), dir, cfg, tensors, nil); err != nil {
 			t.Fatal(err)
 		}
-		data, err := hf.EncodeConfig(tiny(true))
+		data, err := hf.EncodeConfig(tiny(true), safetensors.F32)
 		if err != nil {
 			t.Fatal(err)
 		}

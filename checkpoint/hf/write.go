@@ -48,7 +48,7 @@ func (w *writer) write(cfg *pb.ModelConfig, tensors []TensorSource, extra map[st
 	if err := checkSources(cfg, tensors); err != nil {
 		return err
 	}
-	config, err := EncodeConfig(cfg)
+	config, err := EncodeConfig(cfg, safetensors.F32)
 	if err != nil {
 		return err
 	}

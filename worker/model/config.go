@@ -37,8 +37,11 @@ func Check(cfg *pb.ModelConfig) error {
 	if cfg == nil {
 		return fmt.Errorf("check model: no configuration")
 	}
-	if cfg.Family != "llama" {
-		return fmt.Errorf("check model: model_type is %q, want llama", cfg.Family)
+	switch cfg.Family {
+	case "llama", "mistral", "qwen2", "qwen3":
+	default:
+		return fmt.Errorf("check model: model_type is %q, want llama, mistral, qwen2 or qwen3",
+			cfg.Family)
 	}
 	for _, f := range []struct {
 		name string
@@ -62,7 +65,8 @@ func Check(cfg *pb.ModelConfig) error {
 		return fmt.Errorf("check model: num_attention_heads is %d, want a multiple of "+
 			"num_key_value_heads, %d", cfg.Heads, cfg.KvHeads)
 	}
-	if cfg.HiddenSize%cfg.Heads != 0 { // not needed here, but transformers refuses it
+	// Not needed here, but transformers refuses it.
+	if cfg.Family == "llama" && cfg.HiddenSize%cfg.Heads != 0 {
 		return fmt.Errorf("check model: hidden_size is %d, want a multiple of num_attention_heads, %d",
 			cfg.HiddenSize, cfg.Heads)
 	}
