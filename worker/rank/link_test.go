@@ -171,7 +171,7 @@ func TestClassify(t *testing.T) {
 		{store.ErrDenied, fatal},
 		{store.ErrNoBucket, fatal},
 		{store.ErrNotFound, fatal},
-		{&train.NonFiniteError{}, fatal},
+		{&train.RefusedUpdateError{}, fatal},
 		{store.ErrUnreachable, pb.FailureClass_STORAGE},
 		{context.DeadlineExceeded, transient},
 		{io.EOF, transient},

@@ -155,11 +155,11 @@ func (r *rank) must(err error) {
 
 // classify says what the coordinator may do about a failure.
 func classify(err error) pb.FailureClass {
-	var nonFinite *train.NonFiniteError
+	var refused *train.RefusedUpdateError
 	switch {
 	case errors.Is(err, checkpoint.ErrCorrupt):
 		return pb.FailureClass_CORRUPT_CHECKPOINT
-	case errors.As(err, &nonFinite), errors.Is(err, train.ErrUnsupported),
+	case errors.As(err, &refused), errors.Is(err, train.ErrUnsupported),
 		errors.Is(err, source.ErrInvalid), errors.Is(err, source.ErrExhausted),
 		errors.Is(err, store.ErrChanged), errors.Is(err, store.ErrDenied),
 		errors.Is(err, store.ErrNoBucket), errors.Is(err, store.ErrNotFound):

@@ -33,6 +33,7 @@ type outcome struct {
 	targets  uint64
 	gradNorm float64 // of the mean gradient, before clipping
 	stop     bool
+	skipped  string // why the update was not applied; empty: it was
 	lr       float64
 	took     time.Duration
 	waited   time.Duration
@@ -96,7 +97,7 @@ func (t *trainer) exchange(ctx context.Context, s *stats) (*outcome, error) {
 // chunkSums is the sum of squares of every norm chunk of the own gradient shards, by unit.
 func (t *trainer) chunkSums() ([][]float32, error) {
 	out := make([][]float32, len(t.units))
-	var ops []kernel.Op
+	ops := t.freeze(t.done + 1)
 	at := 0
 	for i, g := range t.shards.grad {
 		n := g.Len / model.Chunk

@@ -13,6 +13,12 @@ import (
 type progress struct {
 	Tokens     uint64 `json:"tokens"`
 	DataDigest string `json:"data_digest"`
+	// Applied and Skipped count steps by what became of their update. A checkpoint of an earlier
+	// version has neither: every update was applied.
+	Applied uint64            `json:"applied,omitempty"`
+	Skipped uint64            `json:"skipped,omitempty"`
+	Missed  map[string]uint64 `json:"missed,omitempty"` // applied updates without a parameter
+	Spike   spikeState        `json:"spike"`
 }
 
 // record makes the step record from what the ranks agreed on, and advances the progress.
@@ -39,7 +45,7 @@ func (t *trainer) record(step uint64, out *outcome) *pb.StepRecord {
 	r := &pb.StepRecord{
 		Step: step, Generation: t.assignment.GetGeneration(),
 		Loss: all.loss / float64(all.targets), GradNorm: out.gradNorm, Lr: out.lr,
-		Tokens: t.progress.Tokens, DataDigest: t.progress.DataDigest,
+		Tokens: t.progress.Tokens, DataDigest: t.progress.DataDigest, Skipped: out.skipped,
 	}
 	if t.layout.fast {
 		r.Numerics = "fast"

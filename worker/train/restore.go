@@ -85,5 +85,8 @@ func (t *trainer) restoreCheckpoint(ctx context.Context, uri, digest string,
 		}
 	}
 	t.done = m.Step
+	if t.progress.Applied+t.progress.Skipped == 0 {
+		t.progress.Applied = m.Step
+	}
 	return dataset.MergeCursors(cursors)
 }

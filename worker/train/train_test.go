@@ -107,9 +107,9 @@ func TestNonFiniteStopsBeforeTheWeights(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
 	err := g.try(ctx)
-	var bad *NonFiniteError
+	var bad *RefusedUpdateError
 	if !errors.As(err, &bad) {
-		t.Fatalf("want a NonFiniteError, got %v", err)
+		t.Fatalf("want a RefusedUpdateError, got %v", err)
 	}
 	if bad.Step != uint64(len(g.records))+1 {
 		t.Fatalf("refused step %d after %d records", bad.Step, len(g.records))
