@@ -348,8 +348,9 @@ func (g *generation) digest(t *testing.T) string {
 
 // line is all of a record that must not depend on the world, bit by bit.
 func line(r *pb.StepRecord) string {
-	s := fmt.Sprintf("%d %x %x %x %d %s", r.GetStep(), math.Float64bits(r.GetLoss()),
-		math.Float64bits(r.GetGradNorm()), math.Float64bits(r.GetLr()), r.GetTokens(), r.GetDataDigest())
+	s := fmt.Sprintf("%d %x %x %x %d %s %q", r.GetStep(), math.Float64bits(r.GetLoss()),
+		math.Float64bits(r.GetGradNorm()), math.Float64bits(r.GetLr()), r.GetTokens(), r.GetDataDigest(),
+		r.GetSkipped())
 	for _, g := range append(r.GetLossByLang(), r.GetLossBySource()...) {
 		s += fmt.Sprintf(" %s:%x:%x:%d", g.GetName(), math.Float64bits(g.GetLoss()),
 			math.Float64bits(g.GetBitsPerByte()), g.GetTargets())
