@@ -14,9 +14,11 @@ import (
 	"github.com/banyan-train/banyan/store"
 )
 
-// HuggingFace writes config.json, model.safetensors (fp32) and the tokenizer's files to dest, a
-// directory or a store's URI. Every byte is verified against the manifest before it is written.
-func HuggingFace(ctx context.Context, r *checkpoint.Reader, op store.Opener, dest string) error {
+// HuggingFace writes config.json, the weights in the given format and the tokenizer's files to
+// dest, a directory or a store's URI. Every byte is verified against the manifest before it is
+// written.
+func HuggingFace(ctx context.Context, r *checkpoint.Reader, op store.Opener, dest string,
+	format hf.Format) error {
 	m := r.Manifest()
 	cfg := &pb.ModelConfig{}
 	if err := protojson.Unmarshal(m.Model, cfg); err != nil {
@@ -35,5 +37,5 @@ func HuggingFace(ctx context.Context, r *checkpoint.Reader, op store.Opener, des
 				}})
 		}
 	}
-	return hf.Write(ctx, op, dest, cfg, tensors, extra)
+	return hf.WriteAs(ctx, op, dest, cfg, tensors, extra, format)
 }

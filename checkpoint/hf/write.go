@@ -1,13 +1,11 @@
 package hf
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
@@ -25,13 +23,37 @@ type TensorSource struct {
 	Read func(ctx context.Context, dst []float32) error
 }
 
-// Write makes a folder that transformers' AutoModelForCausalLM loads: config.json,
-// model.safetensors in F32, and the extra files (a tokenizer's) by name. The tensors must be those
-// of the model. Memory holds one tensor at a time; the weights pass through a temporary file.
-// config.json is written last: a folder that has one is complete. Files already there are replaced.
+// Format is how an export's weights are stored. The zero value is F32 in files of 5 GB.
+type Format struct {
+	DType safetensors.DType // F32 (also "") or BF16, rounded to the nearest
+	// ShardBytes is the most bytes of tensors in one file, unless one tensor alone is larger.
+	// 0: defaultShardBytes.
+	ShardBytes int64
+}
+
+// defaultShardBytes is what transformers 4 splits at.
+const defaultShardBytes = 5_000_000_000
+
+// Write is WriteAs in F32.
 func Write(ctx context.Context, op store.Opener, destURI string, cfg *pb.ModelConfig,
 	tensors []TensorSource, extra map[string][]byte) error {
-	w := writer{ctx: ctx, op: op, uri: strings.TrimRight(destURI, "/")}
+	return WriteAs(ctx, op, destURI, cfg, tensors, extra, Format{})
+}
+
+// WriteAs makes a folder that transformers' AutoModelForCausalLM loads: config.json, the weights in
+// model.safetensors, or in several files with an index, and the extra files (a tokenizer's) by
+// name. The tensors must be those of the model, and finite. Memory holds one tensor at a time; each
+// file of weights passes through a temporary file. config.json is written last: a folder that has
+// one is complete. Files already there are replaced, weights of an older export removed.
+func WriteAs(ctx context.Context, op store.Opener, destURI string, cfg *pb.ModelConfig,
+	tensors []TensorSource, extra map[string][]byte, f Format) error {
+	if f.DType == "" {
+		f.DType = safetensors.F32
+	}
+	if f.ShardBytes <= 0 {
+		f.ShardBytes = defaultShardBytes
+	}
+	w := writer{ctx: ctx, op: op, uri: strings.TrimRight(destURI, "/"), format: f}
 	if err := w.write(cfg, tensors, extra); err != nil {
 		return fmt.Errorf("write model %s: %w", destURI, err)
 	}
@@ -39,25 +61,26 @@ func Write(ctx context.Context, op store.Opener, destURI string, cfg *pb.ModelCo
 }
 
 type writer struct {
-	ctx context.Context // of this one Write
-	op  store.Opener
-	uri string
+	ctx    context.Context // of this one WriteAs
+	op     store.Opener
+	uri    string
+	format Format
 }
 
 func (w *writer) write(cfg *pb.ModelConfig, tensors []TensorSource, extra map[string][]byte) error {
 	if err := checkSources(cfg, tensors); err != nil {
 		return err
 	}
-	config, err := EncodeConfig(cfg, safetensors.F32)
+	config, err := EncodeConfig(cfg, w.format.DType)
 	if err != nil {
 		return err
 	}
 	for name := range extra {
-		if !plainName(name) || name == ConfigFile || name == WeightsFile || name == IndexFile {
+		if !plainName(name) || name == ConfigFile || name == IndexFile || isWeights(name) {
 			return fmt.Errorf("extra file %q: want a plain name that no other file has", name)
 		}
 	}
-	if err := w.deleteConfig(); err != nil {
+	if err := w.deleteOld(); err != nil {
 		return err
 	}
 	if err := w.putWeights(tensors); err != nil {
@@ -98,60 +121,34 @@ func checkSources(cfg *pb.ModelConfig, tensors []TensorSource) error {
 	return nil
 }
 
-// putWeights spools the tensors to a temporary file, since a store wants size and body at once.
-func (w *writer) putWeights(tensors []TensorSource) error {
-	spool, err := os.CreateTemp("", "banyan-export-*.safetensors")
-	if err != nil {
-		return fmt.Errorf("make temporary file: %w", err)
-	}
-	defer func() {
-		spool.Close() // only read from by now; what matters was checked
-		os.Remove(spool.Name())
-	}()
-	specs := make([]safetensors.Spec, len(tensors))
-	for i, t := range tensors {
-		specs[i] = safetensors.Spec{Name: t.Name, DType: safetensors.F32, Shape: t.Shape}
-	}
-	out := bufio.NewWriterSize(spool, 1<<20)
-	st, err := safetensors.NewWriter(out, specs, map[string]string{"format": "pt"})
-	if err != nil {
-		return err
-	}
-	var buf []float32
-	for _, t := range tensors {
-		n := model.Param{Shape: t.Shape}.Len()
-		if cap(buf) < n {
-			buf = make([]float32, n)
-		}
-		if err := t.Read(w.ctx, buf[:n]); err != nil {
-			return fmt.Errorf("read tensor %s: %w", t.Name, err)
-		}
-		if err := st.WriteF32(buf[:n]); err != nil {
-			return fmt.Errorf("spool tensor %s: %w", t.Name, err)
-		}
-	}
-	if err := st.Close(); err != nil {
-		return err
-	}
-	if err := out.Flush(); err != nil {
-		return fmt.Errorf("spool weights: %w", err)
-	}
-	if _, err := spool.Seek(0, io.SeekStart); err != nil {
-		return fmt.Errorf("spool weights: %w", err)
-	}
-	return w.put(WeightsFile, spool, st.Size())
-}
-
-// deleteConfig marks the folder incomplete while an older export in it is replaced.
-func (w *writer) deleteConfig() error {
+// deleteOld marks the folder incomplete while an older export in it is replaced, and removes the
+// weights of older ones: readers prefer a single file to an index, so that a stale one would win.
+func (w *writer) deleteOld() error {
 	bucket, key, err := w.op.Open(w.uri + "/" + ConfigFile)
 	if err != nil {
 		return err
 	}
-	if _, err := bucket.Stat(w.ctx, key); err != nil {
-		return nil // none, or a folder not made yet; what is wrong beyond that, put will meet
+	_, missing := bucket.Stat(w.ctx, key)
+	if missing == nil {
+		if err := bucket.Delete(w.ctx, key); err != nil {
+			return err
+		}
 	}
-	return bucket.Delete(w.ctx, key)
+	folder := strings.TrimSuffix(key, ConfigFile)
+	old, err := bucket.List(w.ctx, folder+"model")
+	if err != nil && missing == nil {
+		return fmt.Errorf("list the older export: %w", err)
+	} // else a folder not made yet; what is wrong beyond that, put will meet
+	for _, info := range old {
+		name := strings.TrimPrefix(info.Key, folder)
+		if name != IndexFile && !isWeights(name) {
+			continue
+		}
+		if err := bucket.Delete(w.ctx, info.Key); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *writer) put(name string, body io.ReadSeeker, size int64) error {

@@ -76,3 +76,20 @@ func EncodeF32(dst []byte, src []float32) []byte {
 	}
 	return dst
 }
+
+// EncodeBF16 appends src in BF16, rounded to the nearest value, ties to the even one.
+func EncodeBF16(dst []byte, src []float32) []byte {
+	for _, x := range src {
+		dst = binary.LittleEndian.AppendUint16(dst, bf16(x))
+	}
+	return dst
+}
+
+// bf16 rounds to the nearest BF16; a NaN stays one.
+func bf16(x float32) uint16 {
+	b := math.Float32bits(x)
+	if x != x {
+		return uint16(b>>16) | 0x40 // the payload may lie in the lost half
+	}
+	return uint16((b + 0x7fff + b>>16&1) >> 16)
+}

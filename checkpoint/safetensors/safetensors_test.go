@@ -40,16 +40,16 @@ func TestWriteThenRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.WriteF32(values[:4]); err != nil {
+	if err := w.Write(values[:4]); err != nil {
 		t.Fatal(err)
 	}
 	if w.Close() == nil {
 		t.Error("Close of half a file passed")
 	}
-	if err := w.WriteF32(values[4:]); err != nil {
+	if err := w.Write(values[4:]); err != nil {
 		t.Fatal(err)
 	}
-	if w.WriteF32(values[:1]) == nil {
+	if w.Write(values[:1]) == nil {
 		t.Error("more data than announced passed")
 	}
 	if err := w.Close(); err != nil {
@@ -184,9 +184,49 @@ func TestEncodeRefuses(t *testing.T) {
 			t.Errorf("%v passed", specs)
 		}
 	}
-	if _, err := safetensors.NewWriter(io.Discard, []safetensors.Spec{{Name: "a", DType: "BF16"}},
-		nil); err == nil {
-		t.Error("writer of BF16 passed")
+	for _, specs := range [][]safetensors.Spec{
+		{{Name: "a", DType: "F16"}},
+		{{Name: "a", DType: "BF16"}, {Name: "b", DType: "F32"}},
+		{{Name: "a", DType: "F32"}, {Name: "b", DType: "BF16"}},
+	} {
+		if _, err := safetensors.NewWriter(io.Discard, specs, nil); err == nil {
+			t.Errorf("writer of %v passed", specs)
+		}
+	}
+}
+
+// Rounding to BF16: to nearest, ties to even, as the hardware does it.
+func TestEncodeBF16(t *testing.T) {
+	for _, c := range []struct {
+		in   uint32
+		want uint16
+	}{
+		{0x3f800000, 0x3f80}, {0x3f808000, 0x3f80}, {0x3f808001, 0x3f81}, {0x3f818000, 0x3f82},
+		{0x3f817fff, 0x3f81}, {0x80000000, 0x8000}, {0x00000001, 0x0000}, {0x00008001, 0x0001},
+		{0x7f7fffff, 0x7f80}, {0xff800000, 0xff80}, {0x7f800001, 0x7fc0}, {0xffc12345, 0xffc1},
+	} {
+		got := safetensors.EncodeBF16(nil, []float32{math.Float32frombits(c.in)})
+		if binary.LittleEndian.Uint16(got) != c.want {
+			t.Errorf("%#08x is %x, want %#04x", c.in, got, c.want)
+		}
+	}
+	var buf bytes.Buffer
+	w, err := safetensors.NewWriter(&buf, []safetensors.Spec{{Name: "a", DType: "BF16",
+		Shape: []int{3}}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Write([]float32{1, -2, 3.140625}); err != nil || w.Close() != nil {
+		t.Fatal(err)
+	}
+	h, err := parse(buf.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got [3]float32
+	err = safetensors.Decode("BF16", got[:], buf.Bytes()[h.Tensors[0].Start:])
+	if err != nil || got != [3]float32{1, -2, 3.140625} {
+		t.Errorf("read back %v (%v)", got, err)
 	}
 }
 

@@ -83,17 +83,24 @@ func writeJSON(buf *bytes.Buffer, v any) {
 // Writer writes the tensors of one file in order, in pieces of any size.
 type Writer struct {
 	w       io.Writer
-	specs   []Spec
 	size    int64
 	written int64
+	encode  func(dst []byte, src []float32) []byte
+	width   int64 // bytes of an element
 	scratch []byte
 }
 
-// NewWriter writes the header to w. All tensors must be F32; their data follows by WriteF32.
+// NewWriter writes the header to w. All tensors must be F32, or all BF16; their data follows by
+// Write.
 func NewWriter(w io.Writer, specs []Spec, md map[string]string) (*Writer, error) {
+	out := &Writer{w: w, encode: EncodeF32, width: 4}
+	if len(specs) > 0 && specs[0].DType == BF16 {
+		out.encode, out.width = EncodeBF16, 2
+	}
 	for _, s := range specs {
-		if s.DType != F32 {
-			return nil, fmt.Errorf("write safetensors: tensor %q is %s, want F32", s.Name, s.DType)
+		if s.DType != F32 && s.DType != BF16 || s.DType != specs[0].DType {
+			return nil, fmt.Errorf("write safetensors: tensor %q is %s, want all F32 or all BF16", s.Name,
+				s.DType)
 		}
 	}
 	header, size, err := EncodeHeader(specs, md)
@@ -103,20 +110,21 @@ func NewWriter(w io.Writer, specs []Spec, md map[string]string) (*Writer, error)
 	if _, err := w.Write(header); err != nil {
 		return nil, fmt.Errorf("write safetensors header: %w", err)
 	}
-	return &Writer{w: w, specs: specs, size: size, written: int64(len(header))}, nil
+	out.size, out.written = size, int64(len(header))
+	return out, nil
 }
 
 // pieceElements bounds the memory of a write, whatever the size of the tensor.
 const pieceElements = 64 << 10
 
-// WriteF32 writes the next elements of the data.
-func (w *Writer) WriteF32(data []float32) error {
-	if int64(len(data)) > (w.size-w.written)/4 {
+// Write writes the next elements of the data, converted to the tensors' type.
+func (w *Writer) Write(data []float32) error {
+	if int64(len(data)) > (w.size-w.written)/w.width {
 		return fmt.Errorf("write safetensors: %d elements more than announced", len(data))
 	}
 	for len(data) > 0 {
 		n := min(len(data), pieceElements)
-		w.scratch = EncodeF32(w.scratch[:0], data[:n])
+		w.scratch = w.encode(w.scratch[:0], data[:n])
 		if _, err := w.w.Write(w.scratch); err != nil {
 			return fmt.Errorf("write safetensors: %w", err)
 		}

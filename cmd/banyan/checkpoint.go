@@ -11,6 +11,7 @@ import (
 
 	"github.com/banyan-train/banyan/checkpoint"
 	"github.com/banyan-train/banyan/checkpoint/export"
+	"github.com/banyan-train/banyan/checkpoint/hf"
 	"github.com/banyan-train/banyan/client"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 	"github.com/banyan-train/banyan/store"
@@ -58,12 +59,15 @@ func checkpointsCommand() *cobra.Command {
 func checkpointCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "checkpoint",
 		Short: "Work on one checkpoint: RUN, RUN@STEP or a manifest's URI"}
+	var dtype string
+	exporter := onCheckpoint("export CHECKPOINT DEST",
+		"Write a Hugging Face folder (a directory or s3://...)", 2, exportTo(&dtype))
+	exporter.Flags().StringVar(&dtype, "dtype", "fp32", "type of the weights: fp32 | bf16")
 	cmd.AddCommand(
 		onCheckpoint("verify CHECKPOINT", "Read every byte back and compare its digests", 1, verify),
 		onCheckpoint("digest CHECKPOINT",
 			"Digest of the logical tensors, whatever the world that wrote them", 1, digest),
-		onCheckpoint("export CHECKPOINT DEST", "Write a Hugging Face folder (a directory or s3://...)",
-			2, exportTo),
+		exporter,
 	)
 	return cmd
 }
@@ -148,16 +152,22 @@ func digest(ctx context.Context, cmd *cobra.Command, r *checkpoint.Reader, _ sto
 	return err
 }
 
-func exportTo(ctx context.Context, cmd *cobra.Command, r *checkpoint.Reader, op store.Opener,
-	rest []string,
-) error {
-	if len(rest) != 1 {
-		return errors.New("export: want one destination")
-	}
-	if err := export.HuggingFace(ctx, r, op, rest[0]); err != nil {
+func exportTo(dtype *string) checkpointAction {
+	return func(ctx context.Context, cmd *cobra.Command, r *checkpoint.Reader, op store.Opener,
+		rest []string,
+	) error {
+		if len(rest) != 1 {
+			return errors.New("export: want one destination")
+		}
+		format, err := hf.ParseFormat(*dtype)
+		if err != nil {
+			return fmt.Errorf("%w: --dtype: %w", errUsage, err)
+		}
+		if err := export.HuggingFace(ctx, r, op, rest[0], format); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "exported step %d of %s to %s in %s\n",
+			r.Manifest().Step, r.Manifest().Run, rest[0], *dtype)
 		return err
 	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "exported step %d of %s to %s\n", r.Manifest().Step,
-		r.Manifest().Run, rest[0])
-	return err
 }
