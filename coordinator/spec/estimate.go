@@ -41,7 +41,8 @@ func EstimateMemory(r *pb.ResolvedRun, world int) Memory {
 		// Two units under way, each once to send and once received, and the embedding's own.
 		Gradients: float * (4*most + int64(units[0].Size)),
 		Activations: model.MemoryBytes(r.GetModel(),
-			model.Shape{Batch: int(t.GetMicroBatch()), SeqLen: int(r.GetSpec().GetData().GetSeqLen())}),
+			model.Shape{Batch: int(t.GetMicroBatch()), SeqLen: int(r.GetSpec().GetData().GetSeqLen())},
+			model.OptionsOf(t)),
 		Snapshot: 3 * float * shard,
 	}
 	m.HeldOut = heldOutBytes(r.GetSpec(), world)

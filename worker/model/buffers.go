@@ -87,7 +87,7 @@ func (b *buffers) output(i int) kernel.Tensor {
 
 // MemoryBytes is the device memory that New allocates for activations and inputs, in bytes.
 // The configuration and shape must be valid.
-func MemoryBytes(cfg *pb.ModelConfig, s Shape) int64 {
+func MemoryBytes(cfg *pb.ModelConfig, s Shape, opt Options) int64 {
 	var floats, ints carver
 	carve(&floats, &ints, dims(cfg), s)
 	return 4 * int64(floats.used+ints.used)

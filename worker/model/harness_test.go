@@ -20,7 +20,7 @@ type rig struct {
 
 func newRig(t *testing.T, be kernel.Backend, cfg *pb.ModelConfig, s model.Shape) *rig {
 	t.Helper()
-	m, err := model.New(cfg, s, be)
+	m, err := model.New(cfg, s, be, model.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -118,7 +118,7 @@ func (m *Model) headProgram(params, grads []kernel.Tensor) []kernel.Op {
 // parameters, in the order of Units, in the backend's memory.
 func Logits(cfg *pb.ModelConfig, be kernel.Backend, params []kernel.Tensor, ids []int32) (
 	[]float32, error) {
-	m, err := New(cfg, Shape{Batch: 1, SeqLen: len(ids)}, be)
+	m, err := New(cfg, Shape{Batch: 1, SeqLen: len(ids)}, be, Options{})
 	if err != nil {
 		return nil, fmt.Errorf("compute logits: %w", err)
 	}

@@ -13,6 +13,7 @@ type Model struct {
 	be    kernel.Backend
 	d     sizes
 	shape Shape
+	opt   Options
 	units []Unit
 
 	floats, ints kernel.Tensor // the two allocations that buf is cut from
@@ -36,9 +37,13 @@ type Inputs struct {
 
 // New allocates the activations for one shape. It fails on an invalid configuration or shape, and
 // when the backend has not enough memory.
-func New(cfg *pb.ModelConfig, s Shape, be kernel.Backend) (*Model, error) {
+func New(cfg *pb.ModelConfig, s Shape, be kernel.Backend, opt Options) (*Model, error) {
 	if err := Check(cfg); err != nil {
 		return nil, err
+	}
+	opt, err := opt.resolved()
+	if err != nil {
+		return nil, fmt.Errorf("make model: %w", err)
 	}
 	if s.Batch < 1 || s.SeqLen < 1 || s.Batch > math.MaxInt32/s.SeqLen {
 		return nil, fmt.Errorf("make model: micro-batch of %d sequences of %d: want both at least 1, "+
@@ -48,7 +53,7 @@ func New(cfg *pb.ModelConfig, s Shape, be kernel.Backend) (*Model, error) {
 		return nil, fmt.Errorf("make model: seq_len is %d, but the model has "+
 			"max_position_embeddings = %d", s.SeqLen, cfg.MaxPositions)
 	}
-	m := &Model{be: be, d: dims(cfg), shape: s, units: Units(cfg),
+	m := &Model{be: be, d: dims(cfg), shape: s, opt: opt, units: Units(cfg),
 		programs: make(map[programKey][]kernel.Op)}
 	m.backward = len(m.units)
 	if err := m.alloc(); err != nil {

@@ -82,7 +82,7 @@ func TestCheckNamesTheField(t *testing.T) {
 
 func TestNewRefusesShapes(t *testing.T) {
 	for _, s := range []model.Shape{{0, 4}, {1, 0}, {1, 513}, {math.MaxInt32, 2}} {
-		if m, err := model.New(tiny(false), s, newRef(t)); err == nil {
+		if m, err := model.New(tiny(false), s, newRef(t), model.Options{}); err == nil {
 			m.Close()
 			t.Errorf("shape %v passed", s)
 		}
@@ -181,11 +181,11 @@ func TestLogitsIsTheForwardPass(t *testing.T) {
 func TestMemoryBytesIsWhatNewAllocates(t *testing.T) {
 	be := &counting{Backend: newRef(t)}
 	cfg, s := tiny(true), model.Shape{Batch: 3, SeqLen: 5}
-	m, err := model.New(cfg, s, be)
+	m, err := model.New(cfg, s, be, model.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := model.MemoryBytes(cfg, s); got != be.bytes {
+	if got := model.MemoryBytes(cfg, s, model.Options{}); got != be.bytes {
 		t.Errorf("MemoryBytes is %d, allocated are %d", got, be.bytes)
 	}
 	m.Close()

@@ -116,7 +116,8 @@ func (f *fixture) firstStep(t *testing.T) (loss, norm float64) {
 	backend, err := cpu.New(cpu.Options{Threads: 2})
 	must(t, err)
 	defer backend.Close()
-	m, err := model.New(cfg, model.Shape{Batch: len(batch.Sequences), SeqLen: seqLen}, backend)
+	m, err := model.New(cfg, model.Shape{Batch: len(batch.Sequences), SeqLen: seqLen}, backend,
+		model.Options{})
 	must(t, err)
 	defer m.Close()
 	folder, err := hf.Load(ctx, f.opener, f.resolved.GetSpec().GetBase().GetModel())

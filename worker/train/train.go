@@ -105,7 +105,8 @@ func (t *trainer) build() (err error) {
 	}
 	t.units, t.compute = model.Units(t.resolved.GetModel()), kernel.F32
 	shape := model.Shape{Batch: t.layout.microBatch, SeqLen: t.layout.seqLen}
-	if t.model, err = model.New(t.resolved.GetModel(), shape, t.backend); err != nil {
+	if t.model, err = model.New(t.resolved.GetModel(), shape, t.backend,
+		model.OptionsOf(t.spec.GetTrain())); err != nil {
 		return fmt.Errorf("build model: %w", err)
 	}
 	zero3 := t.spec.GetTrain().GetSharding() == pb.Sharding_ZERO3 && t.layout.world > 1
