@@ -372,7 +372,7 @@ func sameCurve(t *testing.T, what string, want, got []*pb.StepRecord) {
 	}
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

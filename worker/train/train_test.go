@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
+	"strconv"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -12,7 +14,17 @@ import (
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain is also that of the rank processes of the benchmarks.
+func TestMain(m *testing.M) {
+	if rank, err := strconv.Atoi(os.Getenv(benchVariable)); err == nil {
+		if err := benchRank(context.Background(), rank); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 var small = shape{globalBatch: 12, microBatch: 1, logicalShards: 8, steps: 6, every: 3,
 	sharding: pb.Sharding_ZERO3, tied: true, lr: 1e-2}
