@@ -41,6 +41,10 @@ test: s3server ## all tests, then the Go parts again with the race detector
 	BANYAN_S3SERVER='$(CURDIR)/bin/s3server' $(GO) test -race -timeout 8m \
 		$$($(GO) list ./... | grep -Ev '$(RACE_OUT)')
 
+.PHONY: matrix
+matrix: ## the whole reproducibility matrix: one digest a class of kernels and precision
+	BANYAN_MATRIX=all $(GO) test -count=1 -v -timeout 60m -run ReproducibilityMatrix ./worker/train
+
 .PHONY: demo
 demo: build s3server ## the whole mission on this machine, in .demo/
 	$(GO) build -trimpath -o bin/demo ./examples/demo

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/banyan-train/banyan/checkpoint"
 	"github.com/banyan-train/banyan/checkpoint/hf"
@@ -46,9 +47,14 @@ type shape struct {
 	globalBatch, microBatch, logicalShards uint32
 	steps, every                           uint64
 	sharding                               pb.Sharding
-	numerics                               pb.Numerics
 	tied                                   bool
 	lr                                     float64
+}
+
+func (s shape) config() *pb.ModelConfig {
+	return &pb.ModelConfig{Family: "llama", VocabSize: 4096, HiddenSize: 32, IntermediateSize: 80,
+		Layers: 2, Heads: 4, KvHeads: 2, HeadDim: 8, RopeTheta: 10000, RmsNormEps: 1e-5,
+		TiedEmbeddings: s.tied, MaxPositions: 128, InitializerRange: 0.05, BosId: -1, EosId: 0}
 }
 
 func newFixture(t *testing.T, s shape) *fixture {
@@ -60,9 +66,7 @@ func newFixture(t *testing.T, s shape) *fixture {
 	base := filepath.Join(dir, "base")
 	examples, err := filepath.Abs("../../examples")
 	must(t, err)
-	cfg := &pb.ModelConfig{Family: "llama", VocabSize: 4096, HiddenSize: 32, IntermediateSize: 80,
-		Layers: 2, Heads: 4, KvHeads: 2, HeadDim: 8, RopeTheta: 10000, RmsNormEps: 1e-5,
-		TiedEmbeddings: s.tied, MaxPositions: 128, InitializerRange: 0.05, BosId: -1, EosId: 0}
+	cfg := s.config()
 	writeBase(t, opener, base, cfg)
 	folder, err := hf.Load(ctx, opener, base)
 	must(t, err)
@@ -80,7 +84,7 @@ func newFixture(t *testing.T, s shape) *fixture {
 	must(t, err)
 	train := &pb.Train{Steps: s.steps, GlobalBatch: s.globalBatch, MicroBatch: s.microBatch,
 		LogicalShards: s.logicalShards, Sharding: s.sharding, Precision: pb.Precision_FP32,
-		Numerics: s.numerics, Seed: 3,
+		Numerics: pb.Numerics_REPRODUCIBLE, Seed: 3,
 		Optimizer: &pb.Optimizer{Lr: s.lr, Betas: []float64{0.9, 0.95}, Eps: 1e-8,
 			WeightDecay: 0.1, Clip: 1},
 		Schedule: &pb.LrSchedule{Kind: pb.ScheduleKind_COSINE, Warmup: &pb.Span{Steps: 2},
@@ -90,6 +94,14 @@ func newFixture(t *testing.T, s shape) *fixture {
 			Checkpoint: &pb.Checkpoint{To: filepath.Join(dir, "ckpt"), Every: s.every, Keep: 3}},
 		Model: folder.Config(), TotalSteps: s.steps, Corpus: corpus,
 		BaseFiles: folder.Files(), Tokenizer: pin}}
+}
+
+// with is the same run, on the same inputs, with other settings; its checkpoints go elsewhere.
+func (f *fixture) with(t *testing.T, set func(*pb.Train)) *fixture {
+	r := proto.CloneOf(f.resolved)
+	set(r.GetSpec().GetTrain())
+	r.GetSpec().GetCheckpoint().To = filepath.Join(t.TempDir(), "ckpt")
+	return &fixture{f.opener, r}
 }
 
 func writeBase(t *testing.T, opener store.Opener, dir string, cfg *pb.ModelConfig) {
@@ -191,6 +203,7 @@ type generation struct {
 	number  uint64
 	world   int
 	threads int
+	isa     string // class of the kernels; "": the best
 	restore *pb.CheckpointRef
 	stopAt  uint64 // rank 0 asks to stop once it has completed this step; 0: never
 
@@ -235,7 +248,7 @@ func (g *generation) rank(ctx context.Context, i int, l *tcp.Listener, peers []s
 		return err
 	}
 	defer group.Abort(errors.New("rank has ended"))
-	backend, err := cpu.New(cpu.Options{Threads: g.threads})
+	backend, err := cpu.New(cpu.Options{Threads: g.threads, ISA: g.isa})
 	if err != nil {
 		return err
 	}

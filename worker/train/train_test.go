@@ -29,28 +29,25 @@ func TestMain(m *testing.M) {
 var small = shape{globalBatch: 12, microBatch: 1, logicalShards: 8, steps: 6, every: 3,
 	sharding: pb.Sharding_ZERO3, tied: true, lr: 1e-2}
 
-// TestI3_SameBitsForEveryWorld trains the same run in every world a spec of 8 logical shards
-// allows some of, with both shardings and several thread counts: one curve, one digest.
+// TestI3_SameBitsForEveryWorld trains the same run in worlds beyond those of the matrix, up to as
+// many ranks as logical shards: one curve, one digest.
 func TestI3_SameBitsForEveryWorld(t *testing.T) {
-	for _, tied := range []bool{true, false} {
-		s := small
-		s.tied = tied
-		f := newFixture(t, s)
-		control := &generation{f: f, number: 1, world: 1, threads: 1}
-		control.run(t)
-		want := control.digest(t)
-		if first, last := control.records[0].GetLoss(), control.records[5].GetLoss(); last >= first {
-			t.Fatalf("loss does not fall: %v to %v", first, last)
-		}
-		for i, world := range []int{2, 3, 5, 8} {
-			s.sharding = []pb.Sharding{pb.Sharding_ZERO1, pb.Sharding_ZERO2, pb.Sharding_ZERO3}[i%3]
-			g := &generation{f: newFixture(t, s), number: 1, world: world, threads: 1 + i%3}
-			what := fmt.Sprintf("tied %v, world %d, %v, %d threads", tied, world, s.sharding, g.threads)
-			g.run(t)
-			sameCurve(t, what, control.records, g.records)
-			if got := g.digest(t); got != want {
-				t.Fatalf("%s: digest %s, want %s", what, got, want)
-			}
+	f := newFixture(t, small)
+	control := &generation{f: f, number: 1, world: 1, threads: 1}
+	control.run(t)
+	want := control.digest(t)
+	if first, last := control.records[0].GetLoss(), control.records[5].GetLoss(); last >= first {
+		t.Fatalf("loss does not fall: %v to %v", first, last)
+	}
+	for i, world := range []int{5, 8} {
+		sharding := []pb.Sharding{pb.Sharding_ZERO1, pb.Sharding_ZERO3}[i]
+		g := &generation{number: 1, world: world, threads: 1 + i,
+			f: f.with(t, func(train *pb.Train) { train.Sharding = sharding })}
+		what := fmt.Sprintf("world %d, %v", world, sharding)
+		g.run(t)
+		sameCurve(t, what, control.records, g.records)
+		if got := g.digest(t); got != want {
+			t.Fatalf("%s: digest %s, want %s", what, got, want)
 		}
 	}
 }
@@ -59,13 +56,15 @@ func TestI3_SameBitsForEveryWorld(t *testing.T) {
 func TestI3_UnevenShards(t *testing.T) {
 	s := small
 	s.globalBatch, s.microBatch, s.logicalShards, s.steps, s.every = 14, 2, 5, 3, 3
-	control := &generation{f: newFixture(t, s), number: 1, world: 1, threads: 2}
+	f := newFixture(t, s)
+	control := &generation{f: f, number: 1, world: 1, threads: 2}
 	control.run(t)
-	for _, s.sharding = range []pb.Sharding{pb.Sharding_ZERO1, pb.Sharding_ZERO2} {
-		for _, world := range []int{3, 5} {
-			g := &generation{f: newFixture(t, s), number: 1, world: world, threads: 1}
+	for _, world := range []int{3, 5} {
+		for _, sharding := range []pb.Sharding{pb.Sharding_ZERO1, pb.Sharding_ZERO2} {
+			g := &generation{number: 1, world: world, threads: 1,
+				f: f.with(t, func(train *pb.Train) { train.Sharding = sharding })}
 			g.run(t)
-			sameCurve(t, fmt.Sprintf("world %d, %v", world, s.sharding), control.records, g.records)
+			sameCurve(t, fmt.Sprintf("world %d, %v", world, sharding), control.records, g.records)
 		}
 	}
 }
@@ -76,7 +75,7 @@ func TestI2_ResumeInAnotherWorld(t *testing.T) {
 	f := newFixture(t, small)
 	control := &generation{f: f, number: 1, world: 1, threads: 1}
 	control.run(t)
-	g := newFixture(t, small)
+	g := f.with(t, func(*pb.Train) {})
 	first := &generation{f: g, number: 1, world: 3, threads: 1, stopAt: 2}
 	first.run(t)
 	if n := first.committed.GetStep(); n < 2 || n >= small.steps {
@@ -164,13 +163,14 @@ func TestReductionAgreesWithOneMicroBatch(t *testing.T) {
 // TestFastIsTheSameSumInAnotherOrder: fast records say so, stay close to the reproducible curve,
 // and depend on the world.
 func TestFastIsTheSameSumInAnotherOrder(t *testing.T) {
-	control := &generation{f: newFixture(t, small), number: 1, world: 1, threads: 1}
+	f := newFixture(t, small)
+	control := &generation{f: f, number: 1, world: 1, threads: 1}
 	control.run(t)
-	s, other := small, false
-	s.numerics = pb.Numerics_FAST
-	for i, world := range []int{1, 2, 3, 3} {
-		s.sharding = []pb.Sharding{pb.Sharding_ZERO1, pb.Sharding_ZERO2, pb.Sharding_ZERO3}[i%3]
-		g := &generation{f: newFixture(t, s), number: 1, world: world, threads: 1 + i%2}
+	other := false
+	for _, world := range []int{1, 2, 3} {
+		g := &generation{number: 1, world: world, threads: 1, f: f.with(t, func(train *pb.Train) {
+			train.Numerics, train.Sharding = pb.Numerics_FAST, matrixShardings[world-1]
+		})}
 		g.run(t)
 		for i, a := range control.records {
 			b := g.records[i]
