@@ -46,3 +46,20 @@ var (
 type Opener interface {
 	Open(uri string) (Bucket, string, error)
 }
+
+// Mapper is a Bucket that can show an object without copying it: a local file by mmap.
+type Mapper interface {
+	// Map pins an object to its ETag as ReadRange does, and fails with the same errors. A system
+	// that cannot map the file fails with errors.ErrUnsupported; the caller then reads ranges.
+	Map(ctx context.Context, key, etag string) (Mapping, error)
+}
+
+// Mapping is an object in memory, read-only. Safe for concurrent use.
+type Mapping interface {
+	// View shows bytes [off, off+n) to use, which must neither write to them, nor keep them, nor
+	// hand them to another goroutine. It returns use's error. When the object was changed or
+	// truncated meanwhile, View fails with ErrChanged, and what use took from it is void.
+	View(ctx context.Context, off, n int64, use func(p []byte) error) error
+	// Close frees the memory. No View may be running or follow.
+	Close() error
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -32,14 +33,8 @@ type Folder struct {
 	uri     string
 	cfg     *pb.ModelConfig
 	files   []*object
+	list    string // URI of what lists the tensors: the weights' file, or the index
 	tensors map[string]placed
-}
-
-// object is one file of the folder, pinned.
-type object struct {
-	uri    string
-	bucket store.Bucket
-	info   store.Info
 }
 
 // placed is a tensor and the file it is in.
@@ -78,6 +73,7 @@ func (f *Folder) load(ctx context.Context, op store.Opener) error {
 		if err != nil {
 			return err
 		}
+		f.list = single.uri
 		for _, t := range header.Tensors {
 			f.tensors[t.Name] = placed{t, single}
 		}
@@ -111,6 +107,7 @@ func (f *Folder) loadSharded(ctx context.Context, op store.Opener) error {
 	if err != nil {
 		return err
 	}
+	f.list = index.uri
 	shards := make(map[string]*object)
 	headers := make(map[string]*safetensors.Header)
 	for _, m := range names { // in the order of the index, which pins the order of Files
@@ -124,9 +121,18 @@ func (f *Folder) loadSharded(ctx context.Context, op store.Opener) error {
 		}
 		t, ok := headers[m.file].Lookup(m.tensor)
 		if !ok {
-			return fmt.Errorf("%s: tensor %.200q is not in %s", IndexFile, m.tensor, m.file)
+			return fmt.Errorf("%s: tensor %.200q is not in %s; fetch the folder again", index.uri, m.tensor,
+				m.file)
 		}
 		f.tensors[m.tensor] = placed{t, shards[m.file]}
+	}
+	for _, file := range slices.Sorted(maps.Keys(headers)) {
+		for _, t := range headers[file].Tensors {
+			if f.tensors[t.Name].file != shards[file] {
+				return fmt.Errorf("%s: tensor %.200q is in %s, but the index does not say so; fetch the "+
+					"folder again", index.uri, t.Name, file)
+			}
+		}
 	}
 	return nil
 }

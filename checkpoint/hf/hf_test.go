@@ -21,7 +21,7 @@ import (
 
 var ctx = context.Background()
 
-func opener(t *testing.T) store.Opener {
+func opener(t testing.TB) store.Opener {
 	t.Helper()
 	op, err := router.New(nil)
 	if err != nil {

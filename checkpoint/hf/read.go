@@ -12,11 +12,13 @@ import (
 // ErrChanged is in the chain of errors about files that are not what was pinned.
 var ErrChanged = store.ErrChanged
 
-// readElements is how many elements one read of the store brings: it bounds memory.
-const readElements = 1 << 20
+// pieceElements is how many elements are read and converted at once: it bounds memory, and cuts
+// the work of a large tensor for several goroutines.
+const pieceElements = 1 << 20
 
 // Read converts elements [lo,hi) of a tensor, counted in row-major order, into dst, which holds
-// hi-lo. It fails with ErrChanged if the file is not the one that Load saw.
+// hi-lo. It fails with ErrChanged if the file is not the one that Load saw, and when an element is
+// NaN or infinite. Files on a local disk are read through a mapping, by several goroutines.
 func (f *Folder) Read(ctx context.Context, name string, lo, hi int, dst []float32) error {
 	t, ok := f.tensors[name]
 	if !ok {
@@ -26,17 +28,29 @@ func (f *Folder) Read(ctx context.Context, name string, lo, hi int, dst []float3
 		return fmt.Errorf("read tensor %s: elements [%d,%d) of %d into %d", name, lo, hi, t.Elements(),
 			len(dst))
 	}
-	width := int(t.DType.Size())
-	buf := make([]byte, min(hi-lo, readElements)*width)
-	for lo < hi {
-		n := min(hi-lo, readElements)
-		if err := t.file.read(ctx, t.Start+int64(lo)*int64(width), buf[:n*width]); err != nil {
-			return fmt.Errorf("read tensor %s: %w", name, err)
-		}
-		if err := safetensors.Decode(t.DType, dst[:n], buf[:n*width]); err != nil {
-			return fmt.Errorf("read tensor %s: %w", name, err)
-		}
-		lo, dst = lo+n, dst[n:]
+	pieces := (hi - lo + pieceElements - 1) / pieceElements
+	at := func(i int) error {
+		from := lo + i*pieceElements
+		to := min(hi, from+pieceElements)
+		return t.read(ctx, from, dst[from-lo:to-lo])
+	}
+	if err := t.file.each(pieces, at); err != nil {
+		return fmt.Errorf("read tensor %s: %w", name, err)
+	}
+	return nil
+}
+
+// read converts the elements from number from on that fill dst.
+func (t placed) read(ctx context.Context, from int, dst []float32) error {
+	width := t.DType.Size()
+	err := t.file.view(ctx, t.Start+int64(from)*width, int64(len(dst))*width,
+		func(p []byte) error { return safetensors.Decode(t.DType, dst, p) })
+	if err != nil {
+		return err
+	}
+	if i, ok := firstNonFinite(dst, safetensors.F32); ok {
+		return fmt.Errorf("%s: element %d is %v; a model cannot be grown from it, take another copy or "+
+			"an earlier checkpoint", t.file.uri, from+i, dst[i])
 	}
 	return nil
 }

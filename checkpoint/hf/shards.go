@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path"
 
@@ -139,18 +138,4 @@ func (w *writer) spool(to io.Writer, tensors []TensorSource) (int64, error) {
 		return 0, fmt.Errorf("spool weights: %w", err)
 	}
 	return st.Size(), nil
-}
-
-// firstNonFinite finds an element that is NaN or infinite, or would be once rounded to dtype.
-func firstNonFinite(data []float32, dtype safetensors.DType) (int, bool) {
-	limit := uint32(0x7f800000) // infinity
-	if dtype == safetensors.BF16 {
-		limit = 0x7f7f8000 // rounds up to it
-	}
-	for i, x := range data {
-		if math.Float32bits(x)&0x7fffffff >= limit {
-			return i, true
-		}
-	}
-	return 0, false
 }

@@ -3,6 +3,7 @@ package hf
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -19,20 +20,22 @@ func (f *Folder) checkTensors() error {
 			t, ok := f.tensors[p.Name]
 			switch {
 			case !ok:
-				return fmt.Errorf("tensor %s is missing", p.Name)
+				return fmt.Errorf("tensor %s is missing in %s; config.json (%s) asks for it: correct "+
+					"config.json, or fetch the folder again", p.Name, f.list, f.cfg.Family)
 			case !slices.Equal(t.Shape, p.Shape):
-				return fmt.Errorf("tensor %s has shape %v in %s, but config.json says %v", p.Name,
-					t.Shape, t.file.uri, p.Shape)
+				return fmt.Errorf("tensor %s has shape %v in %s, but config.json says %v; correct the one "+
+					"that is wrong", p.Name, t.Shape, t.file.uri, p.Shape)
 			case t.DType != safetensors.F32 && t.DType != safetensors.BF16 && t.DType != safetensors.F16:
-				return fmt.Errorf("tensor %s is %s in %s, want F32, BF16 or F16", p.Name, t.DType,
-					t.file.uri)
+				return fmt.Errorf("tensor %s is %s in %s, want F32, BF16 or F16; convert the model first",
+					p.Name, t.DType, t.file.uri)
 			}
 		}
 	}
-	for name, t := range f.tensors {
+	for _, name := range slices.Sorted(maps.Keys(f.tensors)) {
 		if !want[name] && !f.redundant(name) {
-			return fmt.Errorf("tensor %.200q in %s is not part of the model that config.json describes",
-				name, t.file.uri)
+			return fmt.Errorf("tensor %.200q in %s is not part of the model that config.json describes "+
+				"(%s), and would be ignored; correct config.json, or remove the tensor", name,
+				f.tensors[name].file.uri, f.cfg.Family)
 		}
 	}
 	return nil
@@ -63,9 +66,9 @@ func (f *Folder) checkTied(ctx context.Context) error {
 	if c.Elements() != n {
 		return differs
 	}
-	a, b := make([]float32, min(n, readElements)), make([]float32, min(n, readElements))
-	for lo := 0; lo < n; lo += readElements {
-		hi := min(n, lo+readElements)
+	a, b := make([]float32, min(n, pieceElements)), make([]float32, min(n, pieceElements))
+	for lo := 0; lo < n; lo += pieceElements {
+		hi := min(n, lo+pieceElements)
 		if err := f.Read(ctx, embedding, lo, hi, a[:hi-lo]); err != nil {
 			return err
 		}

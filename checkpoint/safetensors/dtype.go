@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"unsafe"
 )
 
 // DType is an element type by its name in the format.
@@ -35,13 +36,9 @@ func Decode(d DType, dst []float32, src []byte) error {
 	}
 	switch d {
 	case F32:
-		for i := range dst {
-			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(src[4*i:]))
-		}
+		decodeF32(dst, src)
 	case BF16:
-		for i := range dst {
-			dst[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(src[2*i:])) << 16)
-		}
+		decodeBF16(dst, src)
 	case F16:
 		for i := range dst {
 			dst[i] = half(binary.LittleEndian.Uint16(src[2*i:]))
@@ -50,6 +47,35 @@ func Decode(d DType, dst []float32, src []byte) error {
 		return fmt.Errorf("decode %s: want F32, BF16 or F16", d)
 	}
 	return nil
+}
+
+// hostIsLittleEndian is so on every machine that Banyan is known to run on.
+var hostIsLittleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
+
+func decodeF32(dst []float32, src []byte) {
+	if len(dst) > 0 && hostIsLittleEndian { // the same bytes: several times faster
+		copy(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(dst))), 4*len(dst)), src)
+		return
+	}
+	for i := range dst {
+		dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(src[4*i:]))
+	}
+}
+
+// decodeBF16 takes four elements at a time: loads of two bytes are what would limit it.
+func decodeBF16(dst []float32, src []byte) {
+	for len(dst) >= 4 && len(src) >= 8 {
+		w := binary.LittleEndian.Uint64(src)
+		d := dst[:4:4]
+		d[0] = math.Float32frombits(uint32(w) << 16)
+		d[1] = math.Float32frombits(uint32(w) &^ 0xffff)
+		d[2] = math.Float32frombits(uint32(w>>32) << 16)
+		d[3] = math.Float32frombits(uint32(w>>32) &^ 0xffff)
+		dst, src = dst[4:], src[8:]
+	}
+	for i := range dst {
+		dst[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(src[2*i:])) << 16)
+	}
 }
 
 // half converts an IEEE 754 binary16.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -49,13 +50,22 @@ func (h *Header) Lookup(name string) (Tensor, bool) {
 	return h.Tensors[i], true
 }
 
+// ErrInvalid is in the chain of errors about files that break the format.
+var ErrInvalid = errors.New("the file is damaged, cut short or no safetensors; fetch it again, " +
+	"or save the model anew")
+
+// invalid marks an error of parsing.
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("%w: %w", fmt.Errorf(format, args...), ErrInvalid)
+}
+
 // ReadRange reads exactly len(p) bytes from offset off, or fails.
 type ReadRange func(ctx context.Context, off int64, p []byte) error
 
 // ReadHeader reads and checks the header of a file of size bytes. It makes two reads.
 func ReadHeader(ctx context.Context, size int64, read ReadRange) (*Header, error) {
 	if size < prefix {
-		return nil, fmt.Errorf("read safetensors header: file of %d bytes is too short", size)
+		return nil, invalid("read safetensors header: file of %d bytes is too short", size)
 	}
 	var head [prefix]byte
 	if err := read(ctx, 0, head[:]); err != nil {
@@ -75,14 +85,14 @@ func ReadHeader(ctx context.Context, size int64, read ReadRange) (*Header, error
 // ParseHeader checks the header at the start of head, the first bytes of a file of size bytes.
 func ParseHeader(head []byte, size int64) (*Header, error) {
 	if len(head) < prefix {
-		return nil, fmt.Errorf("read safetensors header: %d bytes are too few", len(head))
+		return nil, invalid("read safetensors header: %d bytes are too few", len(head))
 	}
 	n, err := headerLength(head, size)
 	if err != nil {
 		return nil, err
 	}
 	if int64(len(head))-prefix < n {
-		return nil, fmt.Errorf("read safetensors header: have %d of %d bytes", len(head)-prefix, n)
+		return nil, invalid("read safetensors header: have %d of %d bytes", len(head)-prefix, n)
 	}
 	return parse(head[prefix:prefix+n], size)
 }
@@ -90,10 +100,10 @@ func ParseHeader(head []byte, size int64) (*Header, error) {
 func headerLength(head []byte, size int64) (int64, error) {
 	n := binary.LittleEndian.Uint64(head)
 	if n > MaxHeader {
-		return 0, fmt.Errorf("read safetensors header: length %d is over %d", n, MaxHeader)
+		return 0, invalid("read safetensors header: length %d is over %d", n, MaxHeader)
 	}
 	if int64(n) > size-prefix {
-		return 0, fmt.Errorf("read safetensors header: length %d in a file of %d bytes", n, size)
+		return 0, invalid("read safetensors header: length %d in a file of %d bytes", n, size)
 	}
 	return int64(n), nil
 }
@@ -101,22 +111,22 @@ func headerLength(head []byte, size int64) (int64, error) {
 func parse(data []byte, size int64) (*Header, error) {
 	h := &Header{Size: prefix + int64(len(data)), byName: make(map[string]int)}
 	if len(data) == 0 || data[0] != '{' {
-		return nil, fmt.Errorf("parse safetensors header: does not start with {")
+		return nil, invalid("parse safetensors header: does not start with {")
 	}
 	members, err := Members(data)
 	if err != nil {
-		return nil, fmt.Errorf("parse safetensors header: %w", err)
+		return nil, invalid("parse safetensors header: %w", err)
 	}
 	for _, m := range members {
 		if m.Name == metadata {
 			if h.Metadata, err = parseMetadata(m.Value); err != nil {
-				return nil, fmt.Errorf("parse safetensors header: %w", err)
+				return nil, invalid("parse safetensors header: %w", err)
 			}
 			continue
 		}
 		t, err := parseTensor(m, h.Size)
 		if err != nil {
-			return nil, fmt.Errorf("parse safetensors header: tensor %.200q: %w", m.Name, err)
+			return nil, invalid("parse safetensors header: tensor %.200q: %w", m.Name, err)
 		}
 		h.Tensors = append(h.Tensors, t)
 	}
@@ -133,14 +143,14 @@ func parse(data []byte, size int64) (*Header, error) {
 	at := h.Size
 	for i, t := range h.Tensors {
 		if t.Start != at {
-			return nil, fmt.Errorf("parse safetensors header: tensor %.200q starts at byte %d, want "+
-				"%d: the data has a hole or an overlap", t.Name, t.Start, at)
+			return nil, invalid("parse safetensors header: tensor %.200q starts at byte %d, want %d: the "+
+				"data has a hole or an overlap", t.Name, t.Start, at)
 		}
 		at = t.End
 		h.byName[t.Name] = i
 	}
 	if at != size {
-		return nil, fmt.Errorf("parse safetensors header: tensors end at byte %d of %d", at, size)
+		return nil, invalid("parse safetensors header: tensors end at byte %d of %d", at, size)
 	}
 	return h, nil
 }
@@ -192,7 +202,8 @@ func parseTensor(m Member, base int64) (Tensor, error) {
 		}
 	}
 	if t.DType.Size() == 0 {
-		return t, fmt.Errorf("unknown dtype %.200q", t.DType)
+		return t, fmt.Errorf("unknown dtype %.200q; quantized weights must be dequantized first",
+			t.DType)
 	}
 	if shape == nil || len(offsets) != 2 {
 		return t, fmt.Errorf("want a shape and two data_offsets")

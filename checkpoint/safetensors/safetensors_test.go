@@ -250,6 +250,26 @@ func TestDecodeHalves(t *testing.T) {
 			t.Errorf("%s %#04x is %v (%v), want %v", c.d, c.bits, got[0], err, c.want)
 		}
 	}
+	// Any number of elements, not only multiples of the stride.
+	for n := range 11 {
+		src, dst := make([]byte, 4*n), make([]float32, n)
+		for i := range src {
+			src[i] = byte(37*i + 11)
+		}
+		for d, bits := range map[safetensors.DType]func(i int) uint32{
+			"BF16": func(i int) uint32 { return uint32(src[2*i])<<16 | uint32(src[2*i+1])<<24 },
+			"F32":  func(i int) uint32 { return binary.LittleEndian.Uint32(src[4*i:]) },
+		} {
+			if err := safetensors.Decode(d, dst, src[:n*int(d.Size())]); err != nil {
+				t.Fatal(err)
+			}
+			for i, x := range dst {
+				if math.Float32bits(x) != bits(i) {
+					t.Errorf("%s: element %d of %d is %#x, want %#x", d, i, n, math.Float32bits(x), bits(i))
+				}
+			}
+		}
+	}
 	var one [1]float32
 	negative := []byte{0, 0x80}
 	if err := safetensors.Decode(safetensors.F16, one[:], negative); err != nil ||
