@@ -23,6 +23,11 @@
 //	b, err := s.Next(ctx)     // b.Sequences: slots Lo..Hi-1 of step b.Step
 //	json.Marshal(b.Cursor)    // the stream after this batch
 //
+// # Held-out sets
+//
+// A Set (PinSets, OpenSet) is the finite twin of a stream: the documents of its files in file
+// order, packed the same way, once, the last sequence padded. It has no slots and no cursor.
+//
 // # Cursor
 //
 // A position per slot and source: block number, byte offset of the record in its block, and the

@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/banyan-train/banyan/dataset/pack"
@@ -90,6 +91,9 @@ const keepTokens = 1 << 18
 // document reads and tokenizes the next record. Its tokens are valid until the next call.
 func (l *lane) document(ctx context.Context) (pack.Document, error) {
 	doc, err := l.reader.Next(ctx)
+	if errors.Is(err, source.ErrExhausted) && l.src.Once() {
+		return pack.Document{}, pack.ErrEnd
+	}
 	if err != nil {
 		return pack.Document{}, err
 	}

@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
+	"github.com/banyan-train/banyan/dataset/pack"
+	"github.com/banyan-train/banyan/dataset/source"
+	"github.com/banyan-train/banyan/dataset/tokenize"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 	"github.com/banyan-train/banyan/store"
 )
@@ -29,4 +33,74 @@ func PinSets(
 		return nil, err
 	}
 	return manifests, nil
+}
+
+// SetConfig says what a Set delivers.
+type SetConfig struct {
+	Manifest     *pb.SourceManifest // of PinSets
+	SeqLen       int                // inputs a sequence
+	BOS          bool               // put BOS before each document
+	DocMask      bool               // hide other documents (pack)
+	MaxRecord    int64              // bytes of the longest record; 0: source.DefaultMaxRecord
+	MaxSequences int                // the first so many; 0: all
+	Tokenizer    tokenize.Tokenizer
+	Stores       store.Opener
+}
+
+// Set delivers the sequences of a held-out set: its documents in the order of its files, packed as
+// for training, from the first on, once. The order depends on nothing else. It holds one sequence
+// and one window of a file. One goroutine at a time uses it.
+type Set struct {
+	lane *lane
+	left int // sequences; -1: all
+}
+
+// OpenSet opens a held-out set. It reads nothing yet.
+func OpenSet(c SetConfig) (*Set, error) {
+	set, err := openSet(c)
+	if err != nil {
+		return nil, fmt.Errorf("open held-out set %q: %w", c.Manifest.GetName(), err)
+	}
+	return set, nil
+}
+
+func openSet(c SetConfig) (*Set, error) {
+	cfg := &Config{Corpus: &pb.Corpus{Sources: []*pb.SourceManifest{c.Manifest}}, SeqLen: c.SeqLen,
+		GlobalBatch: 1, BOS: c.BOS, DocMask: c.DocMask, MaxRecord: c.MaxRecord,
+		Tokenizer: c.Tokenizer, Stores: c.Stores}
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	src, err := source.Open(c.Stores, c.Manifest,
+		source.Options{Slots: 1, MaxRecord: c.MaxRecord, Once: true})
+	if err != nil {
+		return nil, err
+	}
+	l, err := newLane(cfg, 0, 0, src, Position{})
+	if err != nil {
+		return nil, err
+	}
+	left := c.MaxSequences
+	if left <= 0 {
+		left = -1
+	}
+	return &Set{lane: l, left: left}, nil
+}
+
+// Next returns the next sequence, or io.EOF behind the last. The last one of the set is padded
+// with masked inputs. A set without any document is an error that names the files. Any error but
+// the context's is final.
+func (s *Set) Next(ctx context.Context) (Sequence, error) {
+	if s.left == 0 {
+		return Sequence{}, io.EOF
+	}
+	sequence, err := s.lane.next(ctx)
+	if errors.Is(err, pack.ErrEnd) {
+		s.left = 0
+		return Sequence{}, io.EOF
+	}
+	if err == nil && s.left > 0 {
+		s.left--
+	}
+	return sequence, err
 }

@@ -32,6 +32,7 @@ type readers struct {
 	tokenizer func(ctx context.Context, uri string) (*pb.TokenizerPin, error)
 	corpus    func(ctx context.Context, d *pb.Data, globalBatch uint32) (*pb.Corpus, error)
 	sets      func(ctx context.Context, e *pb.Eval) ([]*pb.SourceManifest, error)
+	probe     func(ctx context.Context, r *pb.ResolvedRun) error
 	target    func(ctx context.Context, uri string) error
 }
 
@@ -54,6 +55,7 @@ func readersOf(op store.Opener) *readers {
 		sets: func(ctx context.Context, e *pb.Eval) ([]*pb.SourceManifest, error) {
 			return dataset.PinSets(ctx, op, e.GetSets())
 		},
+		probe: func(ctx context.Context, r *pb.ResolvedRun) error { return probeSets(ctx, op, r) },
 		target: func(ctx context.Context, uri string) error { return reachable(ctx, op, uri) },
 	}
 }
@@ -70,6 +72,32 @@ func reachable(ctx context.Context, op store.Opener, uri string) error {
 		return nil
 	}
 	return err
+}
+
+// probeSets makes the first sequence of every held-out set: one that has none would be found out at
+// step 0 only, by ranks.
+func probeSets(ctx context.Context, op store.Opener, r *pb.ResolvedRun) error {
+	if len(r.GetEvalSets()) == 0 {
+		return nil
+	}
+	tok, err := tokenize.LoadPinned(ctx, op, r.GetTokenizer())
+	if err != nil {
+		return err
+	}
+	var errs []error
+	data := r.GetSpec().GetData()
+	for _, m := range r.GetEvalSets() {
+		set, err := dataset.OpenSet(dataset.SetConfig{Manifest: m, SeqLen: int(data.GetSeqLen()),
+			BOS: data.GetBos(), DocMask: data.GetDocMask(), MaxRecord: int64(data.GetMaxRecord()),
+			Tokenizer: tok, Stores: op})
+		if err == nil {
+			_, err = set.Next(ctx)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("held-out set %q: %w", m.GetName(), err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Resolve reads and pins every input of a spec: what it returns is all that the loss curve and
@@ -91,6 +119,9 @@ func Resolve(ctx context.Context, in Inputs) (*pb.ResolvedRun, error) {
 	r.TotalSteps = TotalSteps(s)
 	if err := errors.Join(fit(r)...); err != nil {
 		return nil, fmt.Errorf("resolve run %s: %w", s.Name, err)
+	}
+	if err := from.probe(ctx, r); err != nil {
+		return nil, fmt.Errorf("resolve run %s: eval.sets: %w", s.Name, err)
 	}
 	r.Parameters = model.ParameterCount(r.Model)
 	var err error

@@ -31,6 +31,7 @@ func fakes() *readers {
 		},
 		target: func(context.Context, string) error { return nil },
 		sets:   fakeSets,
+		probe:  func(context.Context, *pb.ResolvedRun) error { return nil },
 		tokenizer: func(_ context.Context, uri string) (*pb.TokenizerPin, error) {
 			return &pb.TokenizerPin{Uri: uri, Sha256: "aa", VocabSize: 500, EosId: 1, BosId: 2}, nil
 		},
@@ -179,7 +180,11 @@ data:
     - {name: zh, uri: zh.jsonl, lang: zh, weight: 1}
 train: {steps: 10, global_batch: 8, micro_batch: 2}
 checkpoint: {to: out}
+eval:
+  sets:
+    - {name: held, uri: "held-*.jsonl", lang: en}
 `
+	write(t, filepath.Join(dir, "held-1.jsonl"), line)
 	s, err := Parse(filepath.Join(dir, "run.yaml"), []byte(yaml))
 	if err != nil {
 		t.Fatal(err)
@@ -189,9 +194,17 @@ checkpoint: {to: out}
 		t.Fatal(err)
 	}
 	if len(r.BaseFiles) == 0 || len(r.Corpus.Sources) != 2 || r.Tokenizer.VocabSize == 0 ||
-		r.Corpus.Sources[0].WeightQ32 != 3<<30 || r.Model.HiddenSize != 64 {
+		r.Corpus.Sources[0].WeightQ32 != 3<<30 || r.Model.HiddenSize != 64 ||
+		len(r.EvalSets) != 1 || len(r.EvalSets[0].Files) != 1 {
 		t.Errorf("resolved to %v", r)
 	}
+	write(t, filepath.Join(dir, "held-1.jsonl"), `{"body":"nothing to read"}`+"\n")
+	if _, err := Resolve(ctx, Inputs{Spec: s, Opener: op}); err == nil ||
+		!strings.Contains(err.Error(), `eval.sets: held-out set "held"`) ||
+		!strings.Contains(err.Error(), "text_field") {
+		t.Errorf("a held-out set without text: %v", err)
+	}
+	write(t, filepath.Join(dir, "held-1.jsonl"), line)
 	if err := os.Remove(filepath.Join(dir, "base", "config.json")); err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,8 @@
 // is another document's end, which says nothing about it. Without doc_mask a token sees
 // the whole sequence before it, and nothing is masked.
 //
+// A series of held-out documents ends; the rest of its last sequence is padding without targets.
+//
 // Invariants: I2 (each token of each document is the second to last token of exactly one sequence,
 // the very first of a slot and source excepted).
 package pack

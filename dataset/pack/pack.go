@@ -5,6 +5,9 @@ import (
 	"fmt"
 )
 
+// ErrEnd is what a pull function returns when the series has no further document.
+var ErrEnd = errors.New("end of the series")
+
 // Masked stands where an input has no target.
 const Masked = -1
 
@@ -75,6 +78,9 @@ func (p *Packer) Position() (Position, bool) {
 
 // Next makes the next sequence. It calls pull for each further document it needs, and no longer
 // refers to the tokens of the one before. After an error of pull the Packer is of no more use.
+//
+// A series that ends (ErrEnd) inside a sequence leaves the rest of it padded: token 0, no targets,
+// invisible from before it. Next then fails with ErrEnd, as it does if not one target is left.
 func (p *Packer) Next(pull func() (Document, error)) (Sequence, error) {
 	n := p.seqLen
 	all := make([]int32, 4*n+1)
@@ -85,7 +91,11 @@ func (p *Packer) Next(pull func() (Document, error)) (Sequence, error) {
 	filled := 0
 	for {
 		if p.token >= len(p.doc.Tokens) || p.resume != nil {
-			if err := p.pull(pull); err != nil {
+			err := p.pull(pull)
+			if errors.Is(err, ErrEnd) && filled > 1 {
+				break
+			}
+			if err != nil {
 				return Sequence{}, err
 			}
 		}
@@ -99,8 +109,12 @@ func (p *Packer) Next(pull func() (Document, error)) (Sequence, error) {
 			break
 		}
 	}
-	p.token-- // the last token is the next sequence's first
 	s.mark(p.docMask)
+	if filled > n {
+		p.token-- // the last token is the next sequence's first
+	} else {
+		s.pad(filled)
+	}
 	return s, nil
 }
 
@@ -124,6 +138,17 @@ func (p *Packer) pull(pull func() (Document, error)) error {
 	}
 	p.doc, p.token = doc, 0
 	return nil
+}
+
+// pad masks what follows the last token of a series: it sees itself alone, and the last token has
+// no target.
+func (s *Sequence) pad(filled int) {
+	for i := filled - 1; i < len(s.Targets); i++ {
+		s.Targets[i] = Masked
+	}
+	for i := filled; i < len(s.Pos); i++ {
+		s.Pos[i], s.First[i] = 0, int32(i)
+	}
 }
 
 // mark fills Pos, First and Targets from Tokens and Spans.

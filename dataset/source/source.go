@@ -19,6 +19,9 @@ type Options struct {
 	Seed      uint64
 	Slots     int   // B, the global batch
 	MaxRecord int64 // bytes of the longest record; 0: DefaultMaxRecord
+	// Once reads the blocks in the order in which they lie in the files, each once: after the last,
+	// a Reader fails with ErrExhausted. Seed and the manifest's max_epochs do not matter.
+	Once bool
 }
 
 // Source is one pinned source, ready to be read. It is safe for concurrent use; its Readers are
@@ -32,6 +35,7 @@ type Source struct {
 	window    int64 // bytes a range read; a field so that tests can make it small
 	maxEpochs float64
 	limit     uint64 // block numbers from here on lie beyond max_epochs
+	once      bool   // blocks are in file order
 	layout    Layout
 	files     []*file
 
@@ -77,6 +81,9 @@ func Open(stores store.Opener, m *pb.SourceManifest, o Options) (*Source, error)
 		return nil, fmt.Errorf("open source %q: its files make %d blocks of %d bytes, the manifest "+
 			"says %d: pin the corpus again", s.name, k, m.GetBlockBytes(), m.GetBlocks())
 	}
+	if s.once = o.Once; s.once {
+		s.maxEpochs = 1
+	}
 	if s.maxEpochs > 0 && s.maxEpochs < float64(math.MaxInt64/k) {
 		s.limit = uint64(math.Ceil(s.maxEpochs * float64(k)))
 	}
@@ -89,9 +96,15 @@ func (s *Source) Name() string { return s.name }
 // Blocks is K, the number of blocks of an epoch.
 func (s *Source) Blocks() uint64 { return s.layout.Blocks() }
 
+// Once says whether the source ends after one pass.
+func (s *Source) Once() bool { return s.once }
+
 // block returns the index of the block with this number.
 func (s *Source) block(number uint64) uint64 {
 	k := s.layout.Blocks()
+	if s.once {
+		return number % k
+	}
 	return NewPermutation(k, s.seed, s.name, number/k).At(number % k)
 }
 

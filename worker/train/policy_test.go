@@ -152,7 +152,7 @@ func TestI3_PhasesAndSkips(t *testing.T) {
 	}
 	for world, sharding := range map[int]pb.Sharding{2: pb.Sharding_ZERO3, 3: pb.Sharding_ZERO1} {
 		f := make(sharding)
-		first := f.until(t, 1, world, nil, 4)
+		first := f.until(t, 1, world, nil, 3) // between two skipped steps
 		second := &generation{f: f, number: 2, world: 5 - world, threads: 1, restore: first.committed}
 		second.run(t)
 		what := fmt.Sprintf("worlds %d and %d", world, 5-world)
