@@ -2,6 +2,8 @@ package dataset
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -45,6 +47,18 @@ type SetConfig struct {
 	MaxSequences int                // the first so many; 0: all
 	Tokenizer    tokenize.Tokenizer
 	Stores       store.Opener
+}
+
+// ID names what a set's sequences are made of: contents, but not the place, of the files, and all
+// that cuts them.
+func (c *SetConfig) ID() string {
+	h := sha256.New()
+	fmt.Fprintf(h, "banyan set v1\n%q %d %d %v %v %d\n", c.Manifest.GetTextField(), c.SeqLen,
+		c.MaxSequences, c.BOS, c.DocMask, c.Tokenizer.VocabSize())
+	for _, f := range c.Manifest.GetFiles() {
+		fmt.Fprintf(h, "%d %q\n", f.GetSize(), f.GetEtag())
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
 // Set delivers the sequences of a held-out set: its documents in the order of its files, packed as

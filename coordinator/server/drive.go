@@ -208,6 +208,9 @@ func (l *lead) finish(ctx context.Context, run *pb.Run) {
 	switch {
 	case newest == run.GetResolved().GetTotalSteps():
 		end.State = pb.RunState_SUCCEEDED
+	case l.endedItself(run) != "":
+		end.State = pb.RunState_STOPPED
+		end.Reason = fmt.Sprintf("stopped by its guard at step %d: %s", newest, l.endedItself(run))
 	case run.GetStopRequested():
 		end.State = pb.RunState_STOPPED
 		end.Reason = fmt.Sprintf("stopped by request at step %d", newest)
@@ -368,7 +371,8 @@ func (l *lead) assignments(run *pb.Run) map[string][]*pb.RankAssignment {
 			Run: run.GetId(), Generation: run.GetGeneration(), Rank: p.GetRank(),
 			World: uint32(len(run.GetRanks())), Device: p.GetDevice(), IsaClass: run.GetIsaClass(),
 			Resolved: run.GetResolved(), Restore: restore, Peers: peers,
-			Stop: run.GetStopRequested(), CommittedStep: state.Newest(run).GetStep()})
+			Stop: run.GetStopRequested(), CommittedStep: state.Newest(run).GetStep(),
+			ResumedStep: run.GetResumedStep()})
 	}
 	return out
 }

@@ -98,7 +98,7 @@ type lead struct {
 type rankReport struct {
 	worker string
 	*pb.RankReport
-	movedAt time.Time // when phase or step changed last
+	movedAt time.Time // when phase, step or beat changed last
 }
 
 func newLead(cfg Config, p Proposer, m *state.Machine, bus Bus, ended <-chan struct{}) *lead {
@@ -275,11 +275,22 @@ func (l *lead) heard(s *session, r *pb.RankReport) bool {
 	k := rankKey{r.GetRun(), r.GetGeneration(), r.GetRank()}
 	old := l.reports[k]
 	now := &rankReport{worker: s.worker, RankReport: r, movedAt: time.Now()}
-	if old != nil && old.GetPhase() == r.GetPhase() && old.GetStep() == r.GetStep() {
+	if old != nil && old.GetPhase() == r.GetPhase() && old.GetStep() == r.GetStep() &&
+		old.GetBeat() == r.GetBeat() {
 		now.movedAt = old.movedAt
 	}
 	l.reports[k] = now
 	return old == nil || old.GetPhase() != r.GetPhase()
+}
+
+// endedItself is why ranks that nobody asked to stop ended before the last step, or "".
+func (l *lead) endedItself(run *pb.Run) string {
+	for _, p := range run.GetRanks() {
+		if r := l.report(run, p); r.GetPhase() == pb.RankPhase_DONE && r.GetReason() != "" {
+			return r.GetReason()
+		}
+	}
+	return ""
 }
 
 // maxReason bounds a rank's last words: they travel through Raft and to every watcher.

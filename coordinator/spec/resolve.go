@@ -55,7 +55,7 @@ func readersOf(op store.Opener) *readers {
 		sets: func(ctx context.Context, e *pb.Eval) ([]*pb.SourceManifest, error) {
 			return dataset.PinSets(ctx, op, e.GetSets())
 		},
-		probe: func(ctx context.Context, r *pb.ResolvedRun) error { return probeSets(ctx, op, r) },
+		probe:  func(ctx context.Context, r *pb.ResolvedRun) error { return probeSets(ctx, op, r) },
 		target: func(ctx context.Context, uri string) error { return reachable(ctx, op, uri) },
 	}
 }

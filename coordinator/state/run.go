@@ -137,7 +137,7 @@ func (c *change) resume(x *pb.ResumeRun) {
 	}
 	r.Resolved = proto.CloneOf(next)
 	r.State, r.Reason = pb.RunState_PENDING, "resumed; waiting for workers"
-	r.StopRequested, r.Failures = false, 0
+	r.StopRequested, r.Failures, r.ResumedStep = false, 0, step
 	edit := "nothing edited"
 	if x.GetResolved() != nil {
 		edit = "edited " + x.Edit
@@ -175,6 +175,31 @@ func changedInput(a, b *pb.ResolvedRun) string {
 			return proto.Equal(x, y)
 		}) {
 			return "the corpus of source " + s.GetName()
+		}
+	}
+	return changedSet(a, b)
+}
+
+// changedSet names the first held-out set whose files have changed in place, or "": its losses
+// before and after would not compare. An edit may bring other files in under another uri.
+func changedSet(a, b *pb.ResolvedRun) string {
+	for _, was := range a.GetEvalSets() {
+		for _, now := range b.GetEvalSets() {
+			same := was.GetName() == now.GetName() && setURI(a, was) == setURI(b, now)
+			if same && !slices.EqualFunc(was.GetFiles(), now.GetFiles(), func(x, y *pb.PinnedFile) bool {
+				return proto.Equal(x, y)
+			}) {
+				return "the held-out set " + was.GetName()
+			}
+		}
+	}
+	return ""
+}
+
+func setURI(r *pb.ResolvedRun, m *pb.SourceManifest) string {
+	for _, set := range r.GetSpec().GetEval().GetSets() {
+		if set.GetName() == m.GetName() {
+			return set.GetUri()
 		}
 	}
 	return ""

@@ -30,3 +30,20 @@ func TestRopeTable(t *testing.T) {
 		}
 	}
 }
+
+func TestExpEverywhere(t *testing.T) {
+	for x := -699.5; x < 709; x += 0.37 {
+		if got, want := Exp(x), math.Exp(x); math.Abs(got-want) > 1e-14*want {
+			t.Fatalf("Exp(%v) is %v, want %v", x, got, want)
+		}
+	}
+	for x, want := range map[float64]float64{-1e9: 0, 710: math.Inf(1), math.Inf(1): math.Inf(1),
+		math.Inf(-1): 0, 0: 1} {
+		if got := Exp(x); got != want {
+			t.Errorf("Exp(%v) is %v, want %v", x, got, want)
+		}
+	}
+	if !math.IsNaN(Exp(math.NaN())) {
+		t.Error("Exp(NaN) is a number")
+	}
+}

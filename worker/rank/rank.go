@@ -44,7 +44,7 @@ func Main(ctx context.Context, cfg Config, conn io.ReadWriter, orphaned func(err
 	go l.receive(orphaned)
 	r := &rank{cfg: cfg, link: l}
 	err := r.run(ctx)
-	report := &pb.RankReport{Phase: pb.RankPhase_DONE, Step: r.step}
+	report := &pb.RankReport{Phase: pb.RankPhase_DONE, Step: r.step, Reason: r.stopped}
 	if err != nil {
 		report.Phase, report.Reason, report.Failure = pb.RankPhase_DEAD, err.Error(), classify(err)
 	}
@@ -64,6 +64,8 @@ type rank struct {
 	group      collective.Group // nil until joined
 	address    string           // where peers reach this rank; in every report, for a new leader
 	step       uint64
+	beat       uint64 // of Step
+	stopped    string // why the run ends before its last step
 }
 
 func (r *rank) run(ctx context.Context) error {
@@ -132,8 +134,12 @@ func (r *rank) report(p *pb.RankReport) error {
 // Step implements train.Sink.
 func (r *rank) Step(step uint64) {
 	r.step = step
-	r.must(r.report(&pb.RankReport{Phase: pb.RankPhase_STEPPING, Step: step}))
+	r.beat++
+	r.must(r.report(&pb.RankReport{Phase: pb.RankPhase_STEPPING, Step: step, Beat: r.beat}))
 }
+
+// Stopped implements train.Sink.
+func (r *rank) Stopped(why string) { r.stopped = why }
 
 // Record implements train.Sink.
 func (r *rank) Record(rec *pb.StepRecord) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/banyan-train/banyan/dataset"
+	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 	"github.com/banyan-train/banyan/worker/kernel"
 	"github.com/banyan-train/banyan/worker/model"
 )
@@ -34,6 +35,9 @@ type outcome struct {
 	gradNorm float64 // of the mean gradient, before clipping
 	stop     bool
 	skipped  string // why the update was not applied; empty: it was
+	eval     []*pb.EvalResult
+	evalBase []*pb.EvalResult // from before the step
+	guard    string           // why the guard acts
 	lr       float64
 	took     time.Duration
 	waited   time.Duration

@@ -122,13 +122,18 @@ func writeBase(t *testing.T, opener store.Opener, dir string, cfg *pb.ModelConfi
 // firstStep is the mean loss and the norm of its gradient over the first global batch.
 func (f *fixture) firstStep(t *testing.T) (loss, norm float64) {
 	t.Helper()
+	return f.lossOf(t, f.firstBatch(t).Sequences)
+}
+
+// lossOf is the mean loss of the base model over sequences, and the norm of its gradient.
+func (f *fixture) lossOf(t *testing.T, sequences []dataset.Sequence) (loss, norm float64) {
+	t.Helper()
 	ctx := t.Context()
-	batch := f.firstBatch(t)
 	cfg := f.resolved.GetModel()
 	backend, err := cpu.New(cpu.Options{Threads: 2})
 	must(t, err)
 	defer backend.Close()
-	m, err := model.New(cfg, model.Shape{Batch: len(batch.Sequences), SeqLen: seqLen}, backend,
+	m, err := model.New(cfg, model.Shape{Batch: len(sequences), SeqLen: seqLen}, backend,
 		model.Options{})
 	must(t, err)
 	defer m.Close()
@@ -146,7 +151,7 @@ func (f *fixture) firstStep(t *testing.T) (loss, norm float64) {
 		params, grads = append(params, p), append(grads, d)
 	}
 	in := m.Inputs()
-	for i, s := range batch.Sequences {
+	for i, s := range sequences {
 		copy(in.Tokens[i*seqLen:], s.Tokens[:seqLen])
 		copy(in.Pos[i*seqLen:], s.Pos)
 		copy(in.First[i*seqLen:], s.First)
@@ -205,10 +210,12 @@ type generation struct {
 	threads int
 	isa     string // class of the kernels; "": the best
 	restore *pb.CheckpointRef
+	resumed uint64 // where a user resumed the run
 	stopAt  uint64 // rank 0 asks to stop once it has completed this step; 0: never
 
 	mu        sync.Mutex
 	records   []*pb.StepRecord
+	stopped   []string // what ranks said
 	shards    map[uint64][]manifest.Shard
 	committed *pb.CheckpointRef
 	changed   chan struct{}
@@ -255,7 +262,8 @@ func (g *generation) rank(ctx context.Context, i int, l *tcp.Listener, peers []s
 	defer backend.Close()
 	err = Run(ctx, Config{
 		Assignment: &pb.RankAssignment{Run: runID, Generation: g.number, Rank: uint32(i),
-			World: uint32(g.world), Resolved: g.f.resolved, Restore: g.restore},
+			World: uint32(g.world), Resolved: g.f.resolved, Restore: g.restore,
+			ResumedStep: g.resumed},
 		Group: group, Backend: backend, Opener: g.f.opener, Sink: &sink{g, i},
 		Control: &control{g, i},
 		Log:     zerolog.Nop()})
@@ -277,6 +285,12 @@ func (s *sink) Step(step uint64) {
 	if s.rank == 0 && s.g.stopAt > 0 && step >= s.g.stopAt {
 		s.g.stop = true
 	}
+}
+
+func (s *sink) Stopped(why string) {
+	s.g.mu.Lock()
+	defer s.g.mu.Unlock()
+	s.g.stopped = append(s.g.stopped, why)
 }
 
 func (s *sink) Record(r *pb.StepRecord) {

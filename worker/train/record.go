@@ -19,6 +19,9 @@ type progress struct {
 	Skipped uint64            `json:"skipped,omitempty"`
 	Missed  map[string]uint64 `json:"missed,omitempty"` // applied updates without a parameter
 	Spike   spikeState        `json:"spike"`
+
+	Baselines []baseline `json:"baselines,omitempty"` // of the held-out sets, in spec order
+	Guard     guardState `json:"guard"`
 }
 
 // record makes the step record from what the ranks agreed on, and advances the progress.
@@ -46,6 +49,7 @@ func (t *trainer) record(step uint64, out *outcome) *pb.StepRecord {
 		Step: step, Generation: t.assignment.GetGeneration(),
 		Loss: all.loss / float64(all.targets), GradNorm: out.gradNorm, Lr: out.lr,
 		Tokens: t.progress.Tokens, DataDigest: t.progress.DataDigest, Skipped: out.skipped,
+		Eval: out.eval, EvalBase: out.evalBase, Guard: out.guard,
 	}
 	if t.layout.fast {
 		r.Numerics = "fast"

@@ -24,8 +24,6 @@ func supported(s *pb.RunSpec) error {
 		return refuse("precision", t.GetPrecision(), "fp32")
 	case t.GetRecompute() > pb.Recompute_NONE:
 		return refuse("recompute", t.GetRecompute(), "none")
-	case s.GetEval() != nil:
-		return fmt.Errorf("eval: %w; remove it", ErrUnsupported)
 	}
 	return nil
 }

@@ -30,9 +30,10 @@ type Config struct {
 
 // Sink takes what the loop produces. Its methods do not block for long and keep order.
 type Sink interface {
-	Step(step uint64)             // every rank: a step is complete
+	Step(step uint64)             // every rank: a step is complete; again while it evaluates
 	Record(*pb.StepRecord)        // rank 0: the record of a step
 	Shard(report *pb.ShardReport) // this rank's part of a checkpoint is durable
+	Stopped(why string)           // Run will return nil before the last step: not a failure
 }
 
 // Control is what the outside tells the loop.
@@ -62,6 +63,8 @@ type trainer struct {
 	reduce  *reducer
 	norms   kernel.Tensor // chunk sums of the own shards
 
+	eval *evaluation // nil: none
+
 	done     uint64 // steps completed in the surviving history
 	progress progress
 	curve    []*pb.StepRecord // rank 0: every record so far; travels with each checkpoint
@@ -87,11 +90,18 @@ func Run(ctx context.Context, cfg Config) error {
 	t.log.Info().Uint64("step", t.done).Int("world", t.layout.world).
 		Str("backend", t.backend.Name()).Msg("rank ready")
 	t.sink.Step(t.done)
-	stream, err := t.openData(ctx, cursor)
+	tokenizer, err := tokenize.LoadPinned(ctx, t.opener, t.resolved.GetTokenizer())
+	if err != nil {
+		return fmt.Errorf("load tokenizer: %w", err)
+	}
+	stream, err := t.openData(ctx, tokenizer, cursor)
 	if err != nil {
 		return err
 	}
 	defer stream.Close()
+	if t.eval, err = t.openEvaluation(ctx, tokenizer); err != nil {
+		return err
+	}
 	return t.loop(ctx, stream)
 }
 
@@ -137,11 +147,9 @@ func (t *trainer) mostNeeds() int {
 	return most
 }
 
-func (t *trainer) openData(ctx context.Context, at *dataset.Cursor) (*dataset.Stream, error) {
-	tokenizer, err := tokenize.LoadPinned(ctx, t.opener, t.resolved.GetTokenizer())
-	if err != nil {
-		return nil, fmt.Errorf("load tokenizer: %w", err)
-	}
+func (t *trainer) openData(ctx context.Context, tokenizer tokenize.Tokenizer,
+	at *dataset.Cursor,
+) (*dataset.Stream, error) {
 	data := t.spec.GetData()
 	stream, err := dataset.Open(ctx, dataset.Config{
 		Corpus: t.resolved.GetCorpus(), SeqLen: t.layout.seqLen,
@@ -161,26 +169,19 @@ func (t *trainer) loop(ctx context.Context, stream *dataset.Stream) error {
 	total := t.resolved.GetTotalSteps()
 	every := t.spec.GetCheckpoint().GetEvery()
 	saved := t.done
-	stop := false
+	stop := t.guardStops(t.done)
 	for t.done < total && !stop {
-		began := time.Now()
-		batch, err := stream.Next(ctx)
-		if err != nil {
-			return fmt.Errorf("read data of step %d: %w", t.done+1, err)
-		}
-		wait := time.Since(began)
-		out, err := t.step(ctx, batch)
+		out, cursor, err := t.whole(ctx, stream)
 		if err != nil {
 			return err
 		}
-		out.dataWait = wait
-		t.finishStep(batch.Step, out)
+		t.finishStep(t.done+1, out)
 		if err := t.uploadFailed(); err != nil {
 			return err
 		}
-		stop = out.stop
+		stop = out.stop || t.guardStops(t.done)
 		if t.done%every == 0 || t.done == total || stop {
-			if err := t.save(ctx, t.done, batch.Cursor); err != nil {
+			if err := t.save(ctx, t.done, cursor); err != nil {
 				return err
 			}
 			saved = t.done
@@ -192,7 +193,42 @@ func (t *trainer) loop(ctx context.Context, stream *dataset.Stream) error {
 	if saved == 0 {
 		return nil // nothing was trained: a stop before the first step
 	}
+	if t.guardStops(saved) && saved < total {
+		t.sink.Stopped(t.progress.Guard.Why)
+	}
 	return t.control.AwaitCommitted(ctx, saved)
+}
+
+// whole is one step with the evaluations around it, and where the data stands after it.
+func (t *trainer) whole(ctx context.Context, stream *dataset.Stream,
+) (*outcome, *dataset.Cursor, error) {
+	var base []*pb.EvalResult
+	if t.needsBaseline() {
+		var err error
+		if base, err = t.evaluate(ctx, t.done); err != nil {
+			return nil, nil, err
+		}
+		t.setBaselines(base)
+	}
+	began := time.Now()
+	batch, err := stream.Next(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read data of step %d: %w", t.done+1, err)
+	}
+	wait := time.Since(began)
+	out, err := t.step(ctx, batch)
+	if err != nil {
+		return nil, nil, err
+	}
+	out.dataWait, out.evalBase = wait, base
+	if every := t.spec.GetEval().GetEvery(); t.eval != nil &&
+		(every > 0 && batch.Step%every == 0 || batch.Step == t.resolved.GetTotalSteps()) {
+		if out.eval, err = t.evaluate(ctx, batch.Step); err != nil {
+			return nil, nil, err
+		}
+		out.guard = t.guard(batch.Step, out.eval)
+	}
+	return out, batch.Cursor, nil
 }
 
 func (t *trainer) finishStep(step uint64, out *outcome) {

@@ -30,8 +30,9 @@ const (
 	RankPhase_STARTING               RankPhase = 1
 	RankPhase_LISTENING              RankPhase = 2 // address is set; waits for peers
 	RankPhase_STEPPING               RankPhase = 3
-	RankPhase_DONE                   RankPhase = 4 // finished cleanly: final (or stop) checkpoint committed
-	RankPhase_DEAD                   RankPhase = 5 // exited with an error; reason says why
+	RankPhase_DONE                   RankPhase = 4 // finished cleanly: final (or stop) checkpoint committed; reason says why a run
+	// that nobody asked to stop ends before its last step
+	RankPhase_DEAD RankPhase = 5 // exited with an error; reason says why
 )
 
 // Enum value maps for RankPhase.
@@ -1518,6 +1519,7 @@ type RankAssignment struct {
 	Peers         []string               `protobuf:"bytes,9,rep,name=peers,proto3" json:"peers,omitempty"`                                        // collective address per rank; empty until all ranks listen
 	Stop          bool                   `protobuf:"varint,10,opt,name=stop,proto3" json:"stop,omitempty"`                                        // checkpoint at the next step boundary, then end
 	CommittedStep uint64                 `protobuf:"varint,11,opt,name=committed_step,json=committedStep,proto3" json:"committed_step,omitempty"` // newest committed checkpoint of this run
+	ResumedStep   uint64                 `protobuf:"varint,12,opt,name=resumed_step,json=resumedStep,proto3" json:"resumed_step,omitempty"`       // where a user last resumed the run; 0: never
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1629,6 +1631,13 @@ func (x *RankAssignment) GetCommittedStep() uint64 {
 	return 0
 }
 
+func (x *RankAssignment) GetResumedStep() uint64 {
+	if x != nil {
+		return x.ResumedStep
+	}
+	return 0
+}
+
 type RankReport struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Run           string                 `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
@@ -1639,6 +1648,7 @@ type RankReport struct {
 	Step          uint64                 `protobuf:"varint,6,opt,name=step,proto3" json:"step,omitempty"` // last completed
 	Reason        string                 `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
 	Failure       FailureClass           `protobuf:"varint,8,opt,name=failure,proto3,enum=banyan.v1.FailureClass" json:"failure,omitempty"`
+	Beat          uint64                 `protobuf:"varint,9,opt,name=beat,proto3" json:"beat,omitempty"` // grows with everything the rank does between two steps too; not a stall
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1727,6 +1737,13 @@ func (x *RankReport) GetFailure() FailureClass {
 		return x.Failure
 	}
 	return FailureClass_FAILURE_CLASS_UNSPECIFIED
+}
+
+func (x *RankReport) GetBeat() uint64 {
+	if x != nil {
+		return x.Beat
+	}
+	return 0
 }
 
 // ShardReport: this rank's part of a checkpoint is durable in the store.
@@ -2185,7 +2202,7 @@ const file_banyan_v1_service_proto_rawDesc = "" +
 	"\x06leader\x18\x02 \x01(\tR\x06leader\x12\x14\n" +
 	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\":\n" +
 	"\aDesired\x12/\n" +
-	"\x05ranks\x18\x01 \x03(\v2\x19.banyan.v1.RankAssignmentR\x05ranks\"\xda\x02\n" +
+	"\x05ranks\x18\x01 \x03(\v2\x19.banyan.v1.RankAssignmentR\x05ranks\"\xfd\x02\n" +
 	"\x0eRankAssignment\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x1e\n" +
 	"\n" +
@@ -2200,7 +2217,8 @@ const file_banyan_v1_service_proto_rawDesc = "" +
 	"\x05peers\x18\t \x03(\tR\x05peers\x12\x12\n" +
 	"\x04stop\x18\n" +
 	" \x01(\bR\x04stop\x12%\n" +
-	"\x0ecommitted_step\x18\v \x01(\x04R\rcommittedStep\"\xf7\x01\n" +
+	"\x0ecommitted_step\x18\v \x01(\x04R\rcommittedStep\x12!\n" +
+	"\fresumed_step\x18\f \x01(\x04R\vresumedStep\"\x8b\x02\n" +
 	"\n" +
 	"RankReport\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x1e\n" +
@@ -2212,7 +2230,8 @@ const file_banyan_v1_service_proto_rawDesc = "" +
 	"\aaddress\x18\x05 \x01(\tR\aaddress\x12\x12\n" +
 	"\x04step\x18\x06 \x01(\x04R\x04step\x12\x16\n" +
 	"\x06reason\x18\a \x01(\tR\x06reason\x121\n" +
-	"\afailure\x18\b \x01(\x0e2\x17.banyan.v1.FailureClassR\afailure\"}\n" +
+	"\afailure\x18\b \x01(\x0e2\x17.banyan.v1.FailureClassR\afailure\x12\x12\n" +
+	"\x04beat\x18\t \x01(\x04R\x04beat\"}\n" +
 	"\vShardReport\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x1e\n" +
 	"\n" +

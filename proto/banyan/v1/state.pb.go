@@ -154,7 +154,8 @@ type Run struct {
 	ResumeStep     uint64                 `protobuf:"varint,14,opt,name=resume_step,json=resumeStep,proto3" json:"resume_step,omitempty"` // step of the checkpoint the newest generation started from
 	EditedStep     uint64                 `protobuf:"varint,16,opt,name=edited_step,json=editedStep,proto3" json:"edited_step,omitempty"` // step at which the newest edit took effect; what came before
 	// was trained by another spec and is never resumed from
-	Events        []*Event `protobuf:"bytes,15,rep,name=events,proto3" json:"events,omitempty"` // the newest ones, so that a new leader can publish what its
+	ResumedStep   uint64   `protobuf:"varint,17,opt,name=resumed_step,json=resumedStep,proto3" json:"resumed_step,omitempty"` // where a user last resumed the run; 0: never
+	Events        []*Event `protobuf:"bytes,15,rep,name=events,proto3" json:"events,omitempty"`                               // the newest ones, so that a new leader can publish what its
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -290,6 +291,13 @@ func (x *Run) GetResumeStep() uint64 {
 func (x *Run) GetEditedStep() uint64 {
 	if x != nil {
 		return x.EditedStep
+	}
+	return 0
+}
+
+func (x *Run) GetResumedStep() uint64 {
+	if x != nil {
+		return x.ResumedStep
 	}
 	return 0
 }
@@ -1625,7 +1633,7 @@ var File_banyan_v1_state_proto protoreflect.FileDescriptor
 
 const file_banyan_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x15banyan/v1/state.proto\x12\tbanyan.v1\x1a\x16banyan/v1/record.proto\x1a\x14banyan/v1/spec.proto\"\xce\x04\n" +
+	"\x15banyan/v1/state.proto\x12\tbanyan.v1\x1a\x16banyan/v1/record.proto\x1a\x14banyan/v1/spec.proto\"\xf1\x04\n" +
 	"\x03Run\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12)\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x13.banyan.v1.RunStateR\x05state\x122\n" +
@@ -1646,7 +1654,8 @@ const file_banyan_v1_state_proto_rawDesc = "" +
 	"\vresume_step\x18\x0e \x01(\x04R\n" +
 	"resumeStep\x12\x1f\n" +
 	"\vedited_step\x18\x10 \x01(\x04R\n" +
-	"editedStep\x12(\n" +
+	"editedStep\x12!\n" +
+	"\fresumed_step\x18\x11 \x01(\x04R\vresumedStep\x12(\n" +
 	"\x06events\x18\x0f \x03(\v2\x10.banyan.v1.EventR\x06events\"O\n" +
 	"\tRankPlace\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\rR\x04rank\x12\x16\n" +
