@@ -3,6 +3,7 @@ package model
 import (
 	"fmt"
 
+	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 	"github.com/banyan-train/banyan/worker/kernel"
 )
 
@@ -21,10 +22,10 @@ func (m *Model) Backward(unit int, params, grads []kernel.Tensor) error {
 		return fmt.Errorf("backward %s: out of order: %d units forward, backward down to unit %d",
 			name, m.forward, m.backward)
 	}
-	if err := m.checkTensors("parameter", unit, params); err != nil {
+	if err := m.checkTensors("parameter", m.opt.Precision, unit, params); err != nil {
 		return fmt.Errorf("backward %s: %w", name, err)
 	}
-	if err := m.checkTensors("gradient", unit, grads); err != nil {
+	if err := m.checkTensors("gradient", kernel.F32, unit, grads); err != nil {
 		return fmt.Errorf("backward %s: %w", name, err)
 	}
 	if m.d.tied && unit == 0 && grads[0].Addr != m.embGrad {
@@ -60,39 +61,80 @@ func linearGrad(dw, dx, dy, x, w kernel.Tensor, rows, out, in int, add bool) []k
 
 // blockBackward turns dx, the gradient of block i's output, into that of its input, and sets the
 // gradients g of the parameters w; flat is the whole buffer that g is cut from.
-func (m *Model) blockBackward(i int, w, g []kernel.Tensor, flat kernel.Tensor) []kernel.Op {
-	ops := m.feedForwardBackward(i, w, g)
-	ops = append(ops, m.attentionBackward(i, w, g)...)
+func (m *Model) blockBackward(i int, w, g weights, flat kernel.Tensor) []kernel.Op {
+	b := &m.buf.blocks[i]
+	forFeedForward, forAttention := m.recompute(i, w)
+	ops := append(forFeedForward, m.feedForwardBackward(b, w, g)...)
+	ops = append(ops, forAttention...)
+	ops = append(ops, m.attentionBackward(b, w, g)...)
 	return m.zeroPadding(ops, i+1, flat)
 }
 
-func (m *Model) feedForwardBackward(i int, w, g []kernel.Tensor) []kernel.Op {
-	d, b, buf, r := m.d, &m.buf.blocks[i], &m.buf, m.shape.rows()
-	ops := linearGrad(g[pDown], buf.dff, buf.dx, b.ff, w[pDown], r, d.c, d.f, false)
-	// In place: b.gate and b.up hold their gradients from here on.
-	ops = append(ops, kernel.SwiGLUGrad(b.gate, b.up, buf.dff, b.gate, b.up))
-	ops = append(ops, linearGrad(g[pGate], buf.dh, b.gate, b.h2, w[pGate], r, d.f, d.c, false)...)
-	ops = append(ops, linearGrad(g[pUp], buf.dh, b.up, b.h2, w[pUp], r, d.f, d.c, true)...)
-	// The residual: dx already holds the gradient that passes by the norm.
-	return append(ops,
-		kernel.RMSNormGrad(buf.dx, g[pNorm2], buf.dh, b.mid, w[pNorm2], b.rstd2, r, d.c,
-			true))
+// recompute brings back what block i shares with others: first what the backward pass of the
+// feed-forward part reads, then the rest. The last block's is still there.
+func (m *Model) recompute(i int, w weights) (forFeedForward, forAttention []kernel.Op) {
+	d, b, r := m.d, &m.buf.blocks[i], m.shape.rows()
+	if i == d.layers-1 {
+		return nil, nil
+	}
+	inputs := m.attentionInputs(b, w)
+	again := []kernel.Op{m.norm2(b, w)}
+	switch m.opt.Recompute {
+	case pb.Recompute_ATTENTION:
+		return append(again, kernel.SwiGLU(b.ff, b.gate, b.up)), inputs
+	case pb.Recompute_FULL:
+		again = append(again, linear(b.gate, b.h2, w.gate, r, d.f, d.c),
+			linear(b.up, b.h2, w.up, r, d.f, d.c), kernel.SwiGLU(b.ff, b.gate, b.up))
+		return append(append(inputs, m.attention(b, w)...), again...), nil
+	}
+	return nil, nil
 }
 
-func (m *Model) attentionBackward(i int, w, g []kernel.Tensor) []kernel.Op {
-	d, b, buf, r := m.d, &m.buf.blocks[i], &m.buf, m.shape.rows()
+// operand is dx as the products read it: in the precision. It uses dh, which is free when a half of
+// the block begins.
+func (m *Model) operand(ops []kernel.Op) ([]kernel.Op, kernel.Tensor) {
+	if m.opt.Precision == kernel.F32 {
+		return ops, m.buf.dx
+	}
+	return append(ops, kernel.Copy(m.buf.dh, m.buf.dx)), m.buf.dh
+}
+
+func (m *Model) feedForwardBackward(b *block, w, g weights) []kernel.Op {
+	d, buf, r := m.d, &m.buf, m.shape.rows()
+	ops, dout := m.operand(nil)
+	ops = append(ops, linearGrad(g.down, buf.dff, dout, b.ff, w.down, r, d.c, d.f, false)...)
+	// In place: b.gate and b.up hold their gradients from here on.
+	ops = append(ops, kernel.SwiGLUGrad(b.gate, b.up, buf.dff, b.gate, b.up))
+	ops = append(ops, linearGrad(g.gate, buf.dh, b.gate, b.h2, w.gate, r, d.f, d.c, false)...)
+	ops = append(ops, linearGrad(g.up, buf.dh, b.up, b.h2, w.up, r, d.f, d.c, true)...)
+	// The residual: dx already holds the gradient that passes by the norm.
+	return append(ops,
+		kernel.RMSNormGrad(buf.dx, g.norm2, buf.dh, b.mid, w.norm2, b.rstd2, r, d.c, true))
+}
+
+func (m *Model) attentionBackward(b *block, w, g weights) []kernel.Op {
+	d, buf, r := m.d, &m.buf, m.shape.rows()
 	qc, kc, t := d.h*d.d, d.k*d.d, m.shape.SeqLen
-	ops := linearGrad(g[pO], buf.dy, buf.dx, b.y, w[pO], r, d.c, qc, false)
+	ops, dmid := m.operand(nil)
+	ops = append(ops, linearGrad(g.o, buf.dy, dmid, b.y, w.o, r, d.c, qc, false)...)
 	ops = append(ops,
 		kernel.AttentionGrad(kernel.AttentionTensors{DQ: buf.dq, DK: buf.dk, DV: buf.dv, DY: buf.dy,
-			Y: b.y, LSE: b.lse, Q: b.q, K: b.k, V: b.v, First: buf.first},
+			Y: b.y, LSE: b.lse, Q: b.q, K: b.k, V: b.v, First: buf.visible},
 			m.shape.Batch, t, d.h, d.k, d.d, m.scale()),
 		kernel.Rope(buf.dq, buf.pos, buf.cs, r, d.h, d.d, t, true),
 		kernel.Rope(buf.dk, buf.pos, buf.cs, r, d.k, d.d, t, true))
-	ops = append(ops, linearGrad(g[pQ], buf.dh, buf.dq, b.h1, w[pQ], r, qc, d.c, false)...)
-	ops = append(ops, linearGrad(g[pK], buf.dh, buf.dk, b.h1, w[pK], r, kc, d.c, true)...)
-	ops = append(ops, linearGrad(g[pV], buf.dh, buf.dv, b.h1, w[pV], r, kc, d.c, true)...)
+	if d.qkNorm {
+		ops = append(ops,
+			kernel.RMSNormGrad(buf.dq, g.qNorm, buf.dq, b.q0, w.qNorm, b.rstdQ, r*d.h, d.d, false),
+			kernel.RMSNormGrad(buf.dk, g.kNorm, buf.dk, b.k0, w.kNorm, b.rstdK, r*d.k, d.d, false))
+	}
+	if d.qkvBias {
+		ops = append(ops, kernel.SumRows(g.qBias, buf.dq, r, qc),
+			kernel.SumRows(g.kBias, buf.dk, r, kc), kernel.SumRows(g.vBias, buf.dv, r, kc))
+	}
+	ops = append(ops, linearGrad(g.q, buf.dh, buf.dq, b.h1, w.q, r, qc, d.c, false)...)
+	ops = append(ops, linearGrad(g.k, buf.dh, buf.dk, b.h1, w.k, r, kc, d.c, true)...)
+	ops = append(ops, linearGrad(g.v, buf.dh, buf.dv, b.h1, w.v, r, kc, d.c, true)...)
 	return append(ops,
-		kernel.RMSNormGrad(buf.dx, g[pNorm1], buf.dh, b.x, w[pNorm1], b.rstd1, r, d.c,
-			true))
+		kernel.RMSNormGrad(buf.dx, g.norm1, buf.dh, b.x, w.norm1, b.rstd1, r, d.c, true))
 }

@@ -10,18 +10,17 @@ import (
 // sizes are the dimensions of a configuration, by the legend of doc.go.
 type sizes struct {
 	layers, c, h, k, d, f, v int
-	tied                     bool
+	tied, qkvBias, qkNorm    bool
+	window                   int // keys that a query sees; 0: all before it
 	eps                      float32
-	theta                    float64
-	std                      float64
 }
 
 func dims(cfg *pb.ModelConfig) sizes {
 	return sizes{
 		layers: int(cfg.Layers), c: int(cfg.HiddenSize), h: int(cfg.Heads), k: int(cfg.KvHeads),
 		d: int(cfg.HeadDim), f: int(cfg.IntermediateSize), v: int(cfg.VocabSize),
-		tied: cfg.TiedEmbeddings, eps: float32(cfg.RmsNormEps), theta: cfg.RopeTheta,
-		std: cfg.InitializerRange,
+		tied: cfg.TiedEmbeddings, qkvBias: cfg.QkvBias, qkNorm: cfg.QkNorm,
+		window: int(cfg.SlidingWindow), eps: float32(cfg.RmsNormEps),
 	}
 }
 
@@ -37,11 +36,8 @@ func Check(cfg *pb.ModelConfig) error {
 	if cfg == nil {
 		return fmt.Errorf("check model: no configuration")
 	}
-	switch cfg.Family {
-	case "llama", "mistral", "qwen2", "qwen3":
-	default:
-		return fmt.Errorf("check model: model_type is %q, want llama, mistral, qwen2 or qwen3",
-			cfg.Family)
+	if err := checkFamily(cfg); err != nil {
+		return fmt.Errorf("check model: %w", err)
 	}
 	for _, f := range []struct {
 		name string
@@ -86,6 +82,9 @@ func Check(cfg *pb.ModelConfig) error {
 		if !f.ok || math.IsInf(f.x, 0) {
 			return fmt.Errorf("check model: %s is %v, want a finite positive number", f.name, f.x)
 		}
+	}
+	if err := checkScaling(cfg.RopeScaling); err != nil {
+		return fmt.Errorf("check model: rope_scaling: %w", err)
 	}
 	return nil
 }

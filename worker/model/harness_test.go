@@ -20,7 +20,13 @@ type rig struct {
 
 func newRig(t *testing.T, be kernel.Backend, cfg *pb.ModelConfig, s model.Shape) *rig {
 	t.Helper()
-	m, err := model.New(cfg, s, be, model.Options{})
+	return newRigWith(t, be, cfg, s, model.Options{})
+}
+
+func newRigWith(t *testing.T, be kernel.Backend, cfg *pb.ModelConfig, s model.Shape,
+	opt model.Options) *rig {
+	t.Helper()
+	m, err := model.New(cfg, s, be, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,6 +106,33 @@ func tiny(tied bool) *pb.ModelConfig {
 	return &pb.ModelConfig{Family: "llama", VocabSize: 11, HiddenSize: 12, IntermediateSize: 10,
 		Layers: 2, Heads: 4, KvHeads: 2, HeadDim: 6, RopeTheta: 10000, RmsNormEps: 1e-5,
 		TiedEmbeddings: tied, MaxPositions: 512, InitializerRange: 0.3, BosId: -1, EosId: -1}
+}
+
+// variants are small configurations of every family and of every part of the mathematics.
+func variants() map[string]*pb.ModelConfig {
+	with := func(change func(*pb.ModelConfig)) *pb.ModelConfig {
+		cfg := tiny(false)
+		change(cfg)
+		return cfg
+	}
+	return map[string]*pb.ModelConfig{
+		"llama": tiny(false),
+		"tied":  tiny(true),
+		"linear": with(func(c *pb.ModelConfig) {
+			c.RopeScaling = &pb.RopeScaling{Kind: "linear", Factor: 2.5}
+		}),
+		"llama3": with(func(c *pb.ModelConfig) { // of three pairs, each takes another way
+			c.RopeTheta = 100
+			c.RopeScaling = &pb.RopeScaling{Kind: "llama3", Factor: 8, LowFreqFactor: 1,
+				HighFreqFactor: 4, OriginalMaxPositions: 80}
+		}),
+		"mistral": with(func(c *pb.ModelConfig) { c.Family, c.SlidingWindow = "mistral", 3 }),
+		"qwen2":   with(func(c *pb.ModelConfig) { c.Family, c.QkvBias = "qwen2", true }),
+		"qwen3": with(func(c *pb.ModelConfig) {
+			c.Family, c.QkNorm, c.TiedEmbeddings = "qwen3", true, true
+			c.HiddenSize, c.HeadDim = 14, 8 // 4 heads: neither a divisor nor a quotient
+		}),
+	}
 }
 
 // fillInputs makes a micro-batch of documents of uneven length, with masked targets.

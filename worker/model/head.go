@@ -45,7 +45,7 @@ func (m *Model) checkHead(params []kernel.Tensor) error {
 		return fmt.Errorf("out of order: %d of %d units forward, backward down to unit %d",
 			m.forward, last, m.backward)
 	}
-	return m.checkTensors("parameter", last, params)
+	return m.checkTensors("parameter", m.opt.Precision, last, params)
 }
 
 // headParams are the final norm's weight and the [V,C] matrix, here or in the embedding.
@@ -63,16 +63,18 @@ func (m *Model) headNorm(w kernel.Tensor) kernel.Op {
 
 // headChunk is up to headRows rows of the head's tensors.
 type headChunk struct {
-	n                          int // rows
-	h, dh                      kernel.Tensor
-	logits, losses, targetRows kernel.Tensor
+	n                  int // rows
+	h, dh              kernel.Tensor
+	logits, dlogits    kernel.Tensor
+	losses, targetRows kernel.Tensor
 }
 
 func (m *Model) chunk(lo int) headChunk {
 	hi, c, buf := min(lo+headRows, m.shape.rows()), m.d.c, &m.buf
-	return headChunk{n: hi - lo, h: buf.h.Slice(lo*c, hi*c), dh: buf.dh.Slice(lo*c, hi*c),
-		logits: buf.logits.Slice(0, (hi-lo)*m.d.v), losses: buf.losses.Slice(lo, hi),
-		targetRows: buf.targets.Slice(lo, hi)}
+	n := hi - lo
+	return headChunk{n: n, h: buf.h.Slice(lo*c, hi*c), dh: buf.dh.Slice(lo*c, hi*c),
+		logits: buf.logits.Slice(0, n*m.d.v), dlogits: buf.dlogits.Slice(0, n*m.d.v),
+		losses: buf.losses.Slice(lo, hi), targetRows: buf.targets.Slice(lo, hi)}
 }
 
 func (c headChunk) forward(m *Model, table kernel.Tensor) kernel.Op {
@@ -81,8 +83,8 @@ func (c headChunk) forward(m *Model, table kernel.Tensor) kernel.Op {
 
 // headProgram computes the losses and, given grads, the gradients of the head's parameters and dx,
 // the gradient of the last block's output. Logits exist for one chunk of rows at a time: the
-// cross-entropy turns them into their gradient in place, and the matrix's gradient grows chunk by
-// chunk, in ascending order.
+// cross-entropy turns them into their gradient (in place in F32), and the matrix's gradient grows
+// chunk by chunk, in ascending order.
 func (m *Model) headProgram(params, grads []kernel.Tensor) []kernel.Op {
 	d, last := m.d, len(m.units)-1
 	norm, table := m.headParams(params)
@@ -94,20 +96,19 @@ func (m *Model) headProgram(params, grads []kernel.Tensor) []kernel.Op {
 	for lo := 0; lo < m.shape.rows(); lo += headRows {
 		c := m.chunk(lo)
 		ops = append(ops, c.forward(m, table),
-			kernel.CrossEntropy(c.losses, c.logits, c.logits, c.targetRows, c.n, d.v))
+			kernel.CrossEntropy(c.losses, c.logits, c.dlogits, c.targetRows, c.n, d.v))
 		if grads != nil {
 			ops = append(ops,
-				kernel.Matmul(c.dh, c.logits, table, c.n, d.c, d.v, kernel.MatmulOptions{}),
-				kernel.Matmul(dtable, c.logits, c.h, d.v, d.c, c.n,
+				kernel.Matmul(c.dh, c.dlogits, table, c.n, d.c, d.v, kernel.MatmulOptions{}),
+				kernel.Matmul(dtable, c.dlogits, c.h, d.v, d.c, c.n,
 					kernel.MatmulOptions{TransA: true, Accumulate: lo > 0}))
 		}
 	}
 	if grads == nil {
 		return ops
 	}
-	ops = append(ops, kernel.Fill(m.buf.dx, 0),
-		kernel.RMSNormGrad(m.buf.dx, dnorm, m.buf.dh, m.buf.out, norm, m.buf.rstd,
-			m.shape.rows(), d.c, true))
+	ops = append(ops, kernel.RMSNormGrad(m.buf.dx, dnorm, m.buf.dh, m.buf.out, norm, m.buf.rstd,
+		m.shape.rows(), d.c, false))
 	for i, u := range m.Needs(last) {
 		ops = m.zeroPadding(ops, u, grads[i])
 	}

@@ -3,17 +3,22 @@ package model
 import (
 	"hash/fnv"
 	"math"
+	"strings"
 
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
-// InitParam fills dst, p.Len() elements, with the starting value of a parameter: norms 1, matrices
-// normal with mean 0 and standard deviation cfg.InitializerRange. The values are a function of the
-// configuration, the parameter's name and the seed alone.
+// InitParam fills dst, p.Len() elements, with the starting value of a parameter: norms 1, biases 0,
+// matrices normal with mean 0 and standard deviation cfg.InitializerRange. The values are a
+// function of the configuration, the parameter's name and the seed alone.
 func InitParam(cfg *pb.ModelConfig, p Param, seed uint64, dst []float32) {
 	if len(p.Shape) == 1 {
+		start := float32(1)
+		if strings.HasSuffix(p.Name, ".bias") {
+			start = 0
+		}
 		for i := range dst {
-			dst[i] = 1
+			dst[i] = start
 		}
 		return
 	}

@@ -3,6 +3,8 @@ package model
 import (
 	"math"
 	"testing"
+
+	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
 func TestExp(t *testing.T) {
@@ -19,7 +21,7 @@ func TestExp(t *testing.T) {
 func TestRopeTable(t *testing.T) {
 	const positions, d, theta = 4096, 10, 500000.0
 	cs := make([]float32, positions*d)
-	ropeTable(cs, positions, d, theta)
+	ropeTable(cs, positions, frequencies(&pb.ModelConfig{HeadDim: d, RopeTheta: theta}))
 	for _, pos := range []int{0, 1, 77, positions - 1} {
 		for i := range d / 2 {
 			sin, cos := math.Sincos(float64(pos) * math.Pow(theta, -2*float64(i)/d))

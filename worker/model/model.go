@@ -16,10 +16,12 @@ type Model struct {
 	opt   Options
 	units []Unit
 
-	floats, ints kernel.Tensor // the two allocations that buf is cut from
-	buf          buffers
-	in           Inputs
-	programs     map[programKey][]kernel.Op
+	floats, halves, ints kernel.Tensor // the allocations that buf is cut from
+
+	buf      buffers
+	in       Inputs
+	visible  []int32 // host view of buf.visible
+	programs map[programKey][]kernel.Op
 
 	forward  int         // units whose Forward is done
 	backward int         // the unit whose Backward was last; len(units) before the first
@@ -56,37 +58,44 @@ func New(cfg *pb.ModelConfig, s Shape, be kernel.Backend, opt Options) (*Model, 
 	m := &Model{be: be, d: dims(cfg), shape: s, opt: opt, units: Units(cfg),
 		programs: make(map[programKey][]kernel.Op)}
 	m.backward = len(m.units)
-	if err := m.alloc(); err != nil {
+	if err := m.alloc(cfg); err != nil {
 		m.Close()
 		return nil, fmt.Errorf("make model: %w", err)
 	}
 	return m, nil
 }
 
-func (m *Model) alloc() error {
-	var floats, ints carver
-	carve(&floats, &ints, m.d, m.shape)
+func (m *Model) alloc(cfg *pb.ModelConfig) error {
+	var mem memory
+	carve(&mem, m.d, m.shape, m.opt)
 	var err error
-	if m.floats, err = m.be.Alloc(floats.used, kernel.F32); err != nil {
+	if m.floats, err = m.be.Alloc(mem.floats.used, kernel.F32); err != nil {
 		return fmt.Errorf("allocate activations: %w", err)
 	}
-	if m.ints, err = m.be.Alloc(ints.used, kernel.I32); err != nil {
+	if m.ints, err = m.be.Alloc(mem.ints.used, kernel.I32); err != nil {
 		return fmt.Errorf("allocate inputs: %w", err)
 	}
-	m.buf = carve(&carver{base: m.floats}, &carver{base: m.ints}, m.d, m.shape)
+	if mem.halves.used > 0 {
+		if m.halves, err = m.be.Alloc(mem.halves.used, kernel.BF16); err != nil {
+			return fmt.Errorf("allocate activations: %w", err)
+		}
+	}
+	mem = memory{carver{base: m.floats}, carver{base: m.halves}, carver{base: m.ints}}
+	m.buf = carve(&mem, m.d, m.shape, m.opt)
 	cs := m.be.Host(m.buf.cs)
 	m.in = Inputs{Tokens: m.be.HostInts(m.buf.tokens), Pos: m.be.HostInts(m.buf.pos),
 		First: m.be.HostInts(m.buf.first), Targets: m.be.HostInts(m.buf.targets)}
 	if cs == nil || m.in.Tokens == nil {
 		return fmt.Errorf("backend %s has no host views", m.be.Name())
 	}
-	ropeTable(cs, m.shape.SeqLen, m.d.d, m.d.theta)
+	m.visible = m.be.HostInts(m.buf.visible)
+	ropeTable(cs, m.shape.SeqLen, frequencies(cfg))
 	return nil
 }
 
 // Close frees the model's memory. The backend stays open.
 func (m *Model) Close() {
-	for _, t := range []*kernel.Tensor{&m.floats, &m.ints} {
+	for _, t := range []*kernel.Tensor{&m.floats, &m.halves, &m.ints} {
 		if !t.IsZero() {
 			m.be.Free(*t)
 			*t = kernel.Tensor{}
@@ -113,8 +122,9 @@ func (m *Model) Needs(unit int) []int {
 	return []int{unit}
 }
 
-// checkInputs guards the ops' own preconditions: they index memory by these values.
-func (m *Model) checkInputs() error {
+// takeInputs guards the ops' own preconditions, since they index memory by these values, and
+// narrows what each position sees to the window.
+func (m *Model) takeInputs() error {
 	for r := range m.in.Tokens {
 		t := int32(r % m.shape.SeqLen)
 		tok, pos, first, target := m.in.Tokens[r], m.in.Pos[r], m.in.First[r], m.in.Targets[r]
@@ -128,20 +138,23 @@ func (m *Model) checkInputs() error {
 		case first < 0 || first > t:
 			return fmt.Errorf("row %d: first visible position %d is not in [0,%d]", r, first, t)
 		}
+		if m.d.window > 0 {
+			m.visible[r] = max(first, t-int32(m.d.window)+1)
+		}
 	}
 	return nil
 }
 
 // checkTensors checks parameters or gradients against Needs.
-func (m *Model) checkTensors(what string, unit int, ts []kernel.Tensor) error {
+func (m *Model) checkTensors(what string, dt kernel.DType, unit int, ts []kernel.Tensor) error {
 	needs := m.Needs(unit)
 	if len(ts) != len(needs) {
 		return fmt.Errorf("have %d %s tensors, want %d", len(ts), what, len(needs))
 	}
 	for i, u := range needs {
-		if ts[i].DType != kernel.F32 || ts[i].Len != m.units[u].Size {
-			return fmt.Errorf("%s of unit %s: have %d elements of dtype %d, want %d float32",
-				what, m.units[u].Name, ts[i].Len, ts[i].DType, m.units[u].Size)
+		if ts[i].DType != dt || ts[i].Len != m.units[u].Size {
+			return fmt.Errorf("%s of unit %s: have %d elements of dtype %d, want %d of dtype %d",
+				what, m.units[u].Name, ts[i].Len, ts[i].DType, m.units[u].Size, dt)
 		}
 	}
 	return nil

@@ -13,8 +13,8 @@ import (
 )
 
 func TestUnitsLieEndToEnd(t *testing.T) {
-	for _, tied := range []bool{false, true} {
-		units := model.Units(tiny(tied))
+	for _, cfg := range variants() {
+		units := model.Units(cfg)
 		var count uint64
 		for _, u := range units {
 			at := 0
@@ -32,7 +32,7 @@ func TestUnitsLieEndToEnd(t *testing.T) {
 			}
 			count += uint64(at)
 		}
-		if got := model.ParameterCount(tiny(tied)); got != count {
+		if got := model.ParameterCount(cfg); got != count {
 			t.Errorf("ParameterCount is %d, units hold %d", got, count)
 		}
 		if len(units) != 4 || units[0].Name != "embed" || units[2].Name != "block.1" ||
@@ -42,12 +42,26 @@ func TestUnitsLieEndToEnd(t *testing.T) {
 	}
 }
 
-// The published count of Llama-2-7B: 6,738,415,616.
-func TestParameterCountOfLlama2(t *testing.T) {
-	cfg := &pb.ModelConfig{Family: "llama", VocabSize: 32000, HiddenSize: 4096,
-		IntermediateSize: 11008, Layers: 32, Heads: 32, KvHeads: 32, HeadDim: 128}
-	if n := model.ParameterCount(cfg); n != 6738415616 {
-		t.Errorf("have %d parameters", n)
+// The published counts.
+func TestParameterCount(t *testing.T) {
+	for name, c := range map[string]struct {
+		want uint64
+		cfg  *pb.ModelConfig
+	}{
+		"Llama-2-7B": {6738415616, &pb.ModelConfig{Family: "llama", VocabSize: 32000, HiddenSize: 4096,
+			IntermediateSize: 11008, Layers: 32, Heads: 32, KvHeads: 32, HeadDim: 128}},
+		"Mistral-7B-v0.1": {7241732096, &pb.ModelConfig{Family: "mistral", VocabSize: 32000,
+			HiddenSize: 4096, IntermediateSize: 14336, Layers: 32, Heads: 32, KvHeads: 8, HeadDim: 128}},
+		"Qwen2.5-0.5B": {494032768, &pb.ModelConfig{Family: "qwen2", VocabSize: 151936, HiddenSize: 896,
+			IntermediateSize: 4864, Layers: 24, Heads: 14, KvHeads: 2, HeadDim: 64, QkvBias: true,
+			TiedEmbeddings: true}},
+		"Qwen3-0.6B": {596049920, &pb.ModelConfig{Family: "qwen3", VocabSize: 151936, HiddenSize: 1024,
+			IntermediateSize: 3072, Layers: 28, Heads: 16, KvHeads: 8, HeadDim: 128, QkNorm: true,
+			TiedEmbeddings: true}},
+	} {
+		if n := model.ParameterCount(c.cfg); n != c.want {
+			t.Errorf("%s has %d parameters, want %d", name, n, c.want)
+		}
 	}
 }
 
@@ -68,6 +82,17 @@ func TestCheckNamesTheField(t *testing.T) {
 		"initializer_range":       func(c *pb.ModelConfig) { c.InitializerRange = -1 },
 		"max_position_embeddings": func(c *pb.ModelConfig) { c.MaxPositions = 0 },
 		"multiple of num_attent":  func(c *pb.ModelConfig) { c.HiddenSize = 13 },
+		"qkv_bias true":           func(c *pb.ModelConfig) { c.QkvBias = true },
+		"qkv_bias false":          func(c *pb.ModelConfig) { c.Family = "qwen2" },
+		"qk_norm true":            func(c *pb.ModelConfig) { c.Family, c.QkNorm = "mistral", true },
+		"qk_norm false":           func(c *pb.ModelConfig) { c.Family = "qwen3" },
+		"sliding_window":          func(c *pb.ModelConfig) { c.SlidingWindow = 4 },
+		"rope_type":               scaled("yarn", 2, 1, 4, 8),
+		"factor is 0.5":           scaled("linear", 0.5, 0, 0, 0),
+		"factor is +Inf":          scaled("llama3", math.Inf(1), 1, 4, 8),
+		"low_freq_factor":         scaled("llama3", 2, 0, 4, 8),
+		"high_freq_factor":        scaled("llama3", 2, 4, 4, 8),
+		"original_max_position":   scaled("llama3", 2, 1, 4, 0),
 	} {
 		cfg := proto.Clone(tiny(false)).(*pb.ModelConfig)
 		change(cfg)
@@ -77,6 +102,13 @@ func TestCheckNamesTheField(t *testing.T) {
 	}
 	if model.Check(nil) == nil {
 		t.Error("no configuration passed")
+	}
+}
+
+func scaled(kind string, factor, low, high float64, original uint32) func(*pb.ModelConfig) {
+	return func(c *pb.ModelConfig) {
+		c.RopeScaling = &pb.RopeScaling{Kind: kind, Factor: factor, LowFreqFactor: low,
+			HighFreqFactor: high, OriginalMaxPositions: original}
 	}
 }
 
@@ -180,17 +212,22 @@ func TestLogitsIsTheForwardPass(t *testing.T) {
 
 func TestMemoryBytesIsWhatNewAllocates(t *testing.T) {
 	be := &counting{Backend: newRef(t)}
-	cfg, s := tiny(true), model.Shape{Batch: 3, SeqLen: 5}
-	m, err := model.New(cfg, s, be, model.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := model.MemoryBytes(cfg, s, model.Options{}); got != be.bytes {
-		t.Errorf("MemoryBytes is %d, allocated are %d", got, be.bytes)
-	}
-	m.Close()
-	if be.bytes != 0 {
-		t.Errorf("Close left %d bytes", be.bytes)
+	s := model.Shape{Batch: 3, SeqLen: 5}
+	for name, cfg := range variants() {
+		for recompute := range pb.Recompute_name {
+			opt := model.Options{Recompute: pb.Recompute(recompute)}
+			m, err := model.New(cfg, s, be, opt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := model.MemoryBytes(cfg, s, opt); got != be.bytes {
+				t.Errorf("%s: MemoryBytes is %d, allocated are %d", name, got, be.bytes)
+			}
+			m.Close()
+			if be.bytes != 0 {
+				t.Errorf("%s: Close left %d bytes", name, be.bytes)
+			}
+		}
 	}
 }
 
@@ -237,9 +274,11 @@ func TestInitParam(t *testing.T) {
 	if slices.Equal(x[:9], draw("b", 1, 9)) || slices.Equal(x[:9], draw("a", 2, 9)) {
 		t.Error("name or seed does not matter")
 	}
-	norm := make([]float32, 3)
-	model.InitParam(cfg, model.Param{Name: "n", Shape: []int{3}}, 1, norm)
-	if !slices.Equal(norm, []float32{1, 1, 1}) {
-		t.Errorf("norm starts as %v", norm)
+	for name, want := range map[string]float32{"k_norm.weight": 1, "k_proj.bias": 0} {
+		x := []float32{5, 5}
+		model.InitParam(cfg, model.Param{Name: name, Shape: []int{2}}, 1, x)
+		if !slices.Equal(x, []float32{want, want}) {
+			t.Errorf("%s starts as %v", name, x)
+		}
 	}
 }

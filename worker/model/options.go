@@ -35,8 +35,9 @@ func (o Options) resolved() (Options, error) {
 	if o.Precision != kernel.F32 {
 		return o, fmt.Errorf("precision is dtype %d: want float32", o.Precision)
 	}
-	if o.Recompute != pb.Recompute_NONE {
-		return o, fmt.Errorf("recompute is %s: want none", o.Recompute)
+	switch o.Recompute {
+	case pb.Recompute_NONE, pb.Recompute_ATTENTION, pb.Recompute_FULL:
+		return o, nil
 	}
-	return o, nil
+	return o, fmt.Errorf("recompute is %s: want none, attention or full", o.Recompute)
 }

@@ -51,9 +51,9 @@ func (m *Model) build(p pass, unit int, params, grads []kernel.Tensor) []kernel.
 	case unit == 0:
 		return m.embedBackward(grads[0])
 	case p == passForward:
-		return m.blockForward(unit-1, m.view(unit, params[0]))
+		return m.blockForward(unit-1, m.weights(unit, params[0]))
 	}
-	return m.blockBackward(unit-1, m.view(unit, params[0]), m.view(unit, grads[0]), grads[0])
+	return m.blockBackward(unit-1, m.weights(unit, params[0]), m.weights(unit, grads[0]), grads[0])
 }
 
 // view cuts a unit's flat tensor into its parameters, in the order of Unit.Params.

@@ -50,9 +50,9 @@ func (m *twin) block(p string, x [][]float64) {
 	for r := range x {
 		h := m.norm(p+"input_layernorm.weight", x[r])
 		pos := float64(m.in.Pos[r])
-		q = append(q, m.rotate(matvec(m.w[p+"self_attn.q_proj.weight"], h), pos))
-		k = append(k, m.rotate(matvec(m.w[p+"self_attn.k_proj.weight"], h), pos))
-		v = append(v, matvec(m.w[p+"self_attn.v_proj.weight"], h))
+		q = append(q, m.rotate(m.heads(p+"self_attn.q_", h), pos))
+		k = append(k, m.rotate(m.heads(p+"self_attn.k_", h), pos))
+		v = append(v, m.heads(p+"self_attn.v_", h))
 	}
 	for r := range x {
 		add(x[r], matvec(m.w[p+"self_attn.o_proj.weight"], m.attend(r, q[r], k, v)))
@@ -65,9 +65,26 @@ func (m *twin) block(p string, x [][]float64) {
 	}
 }
 
+// heads is one of q, k and v of a row, with the biases and norms that the family has.
+func (m *twin) heads(p string, h []float64) []float64 {
+	out := matvec(m.w[p+"proj.weight"], h)
+	if bias, ok := m.w[p+"proj.bias"]; ok {
+		add(out, bias)
+	}
+	if _, ok := m.w[p+"norm.weight"]; ok {
+		for lo, d := 0, int(m.cfg.HeadDim); lo < len(out); lo += d {
+			copy(out[lo:], m.norm(p+"norm.weight", out[lo:lo+d]))
+		}
+	}
+	return out
+}
+
 func (m *twin) attend(r int, q []float64, k, v [][]float64) []float64 {
 	d, heads, kv := int(m.cfg.HeadDim), int(m.cfg.Heads), int(m.cfg.KvHeads)
 	from := r - r%m.shape.SeqLen + int(m.in.First[r])
+	if window := int(m.cfg.SlidingWindow); window > 0 {
+		from = max(from, r-window+1)
+	}
 	out := make([]float64, heads*d)
 	for h := range heads {
 		at := h * kv / heads * d
@@ -94,12 +111,28 @@ func (m *twin) rotate(x []float64, pos float64) []float64 {
 	d := int(m.cfg.HeadDim)
 	for h := 0; h < len(x); h += d {
 		for i := range d / 2 {
-			sin, cos := math.Sincos(pos * math.Pow(m.cfg.RopeTheta, -2*float64(i)/float64(d)))
+			sin, cos := math.Sincos(pos * m.frequency(i))
 			a, b := x[h+i], x[h+i+d/2]
 			x[h+i], x[h+i+d/2] = a*cos-b*sin, b*cos+a*sin
 		}
 	}
 	return x
+}
+
+// frequency of pair i, scaled as Hugging Face's formulas say.
+func (m *twin) frequency(i int) float64 {
+	w := math.Pow(m.cfg.RopeTheta, -2*float64(i)/float64(m.cfg.HeadDim))
+	s := m.cfg.RopeScaling
+	if s == nil {
+		return w
+	}
+	unscaled := 0.0 // share of w that stays
+	if s.Kind == "llama3" {
+		turns := float64(s.OriginalMaxPositions) * w / (2 * math.Pi)
+		unscaled = (turns - s.LowFreqFactor) / (s.HighFreqFactor - s.LowFreqFactor)
+		unscaled = min(max(unscaled, 0), 1)
+	}
+	return unscaled*w + (1-unscaled)*w/s.Factor
 }
 
 func (m *twin) norm(name string, x []float64) []float64 {

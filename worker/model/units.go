@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
+	"github.com/banyan-train/banyan/worker/kernel"
 )
 
 // Chunk is the number of elements that units are padded to a multiple of: shard boundaries and the
@@ -15,7 +16,7 @@ type Param struct {
 	Name   string // Hugging Face tensor name
 	Shape  []int  // row-major; matrices are [out, in]
 	Offset int    // elements inside the unit
-	Decay  bool   // weight decay applies: matrices yes, norms no
+	Decay  bool   // weight decay applies: matrices yes, norms and biases no
 }
 
 // Len is the number of elements.
@@ -57,19 +58,6 @@ func (b *unitBuilder) done() Unit {
 	return b.unit
 }
 
-// The order of a block's parameters; indices into Unit.Params.
-const (
-	pNorm1 = iota
-	pQ
-	pK
-	pV
-	pO
-	pNorm2
-	pGate
-	pUp
-	pDown
-)
-
 // Units lists the model's units in the order of the forward pass: "embed", "block.0" and so on,
 // and last "head" (the final norm, and the head's matrix unless it is the embedding's).
 // The configuration must be valid (Check).
@@ -80,18 +68,7 @@ func Units(cfg *pb.ModelConfig) []Unit {
 	embed.add("model.embed_tokens.weight", d.v, d.c)
 	units = append(units, embed.done())
 	for i := range d.layers {
-		block := unitBuilder{unit: Unit{Name: fmt.Sprintf("block.%d", i)}}
-		prefix := fmt.Sprintf("model.layers.%d.", i)
-		block.add(prefix+"input_layernorm.weight", d.c)
-		block.add(prefix+"self_attn.q_proj.weight", d.h*d.d, d.c)
-		block.add(prefix+"self_attn.k_proj.weight", d.k*d.d, d.c)
-		block.add(prefix+"self_attn.v_proj.weight", d.k*d.d, d.c)
-		block.add(prefix+"self_attn.o_proj.weight", d.c, d.h*d.d)
-		block.add(prefix+"post_attention_layernorm.weight", d.c)
-		block.add(prefix+"mlp.gate_proj.weight", d.f, d.c)
-		block.add(prefix+"mlp.up_proj.weight", d.f, d.c)
-		block.add(prefix+"mlp.down_proj.weight", d.c, d.f)
-		units = append(units, block.done())
+		units = append(units, blockUnit(d, i))
 	}
 	head := unitBuilder{unit: Unit{Name: "head"}}
 	head.add("model.norm.weight", d.c)
@@ -99,6 +76,55 @@ func Units(cfg *pb.ModelConfig) []Unit {
 		head.add("lm_head.weight", d.v, d.c)
 	}
 	return append(units, head.done())
+}
+
+// blockUnit lists the parameters of block i. Package model reads them by this order: weights.
+func blockUnit(d sizes, i int) Unit {
+	b := unitBuilder{unit: Unit{Name: fmt.Sprintf("block.%d", i)}}
+	prefix := fmt.Sprintf("model.layers.%d.", i)
+	b.add(prefix+"input_layernorm.weight", d.c)
+	b.add(prefix+"self_attn.q_proj.weight", d.h*d.d, d.c)
+	b.add(prefix+"self_attn.k_proj.weight", d.k*d.d, d.c)
+	b.add(prefix+"self_attn.v_proj.weight", d.k*d.d, d.c)
+	b.add(prefix+"self_attn.o_proj.weight", d.c, d.h*d.d)
+	b.add(prefix+"post_attention_layernorm.weight", d.c)
+	b.add(prefix+"mlp.gate_proj.weight", d.f, d.c)
+	b.add(prefix+"mlp.up_proj.weight", d.f, d.c)
+	b.add(prefix+"mlp.down_proj.weight", d.c, d.f)
+	if d.qkvBias {
+		b.add(prefix+"self_attn.q_proj.bias", d.h*d.d)
+		b.add(prefix+"self_attn.k_proj.bias", d.k*d.d)
+		b.add(prefix+"self_attn.v_proj.bias", d.k*d.d)
+	}
+	if d.qkNorm {
+		b.add(prefix+"self_attn.q_norm.weight", d.d)
+		b.add(prefix+"self_attn.k_norm.weight", d.d)
+	}
+	return b.done()
+}
+
+// weights are a block's parameters, or their gradients, as Units lays them out.
+type weights struct {
+	norm1, q, k, v, o     kernel.Tensor
+	norm2, gate, up, down kernel.Tensor
+	qBias, kBias, vBias   kernel.Tensor // zero unless the family has them, as are the next
+	qNorm, kNorm          kernel.Tensor
+}
+
+// weights cuts a block's flat tensor.
+func (m *Model) weights(unit int, flat kernel.Tensor) weights {
+	p := m.view(unit, flat)
+	w := weights{norm1: p[0], q: p[1], k: p[2], v: p[3], o: p[4], norm2: p[5], gate: p[6], up: p[7],
+		down: p[8]}
+	p = p[9:]
+	if m.d.qkvBias {
+		w.qBias, w.kBias, w.vBias = p[0], p[1], p[2]
+		p = p[3:]
+	}
+	if m.d.qkNorm {
+		w.qNorm, w.kNorm = p[0], p[1]
+	}
+	return w
 }
 
 // ParameterCount is the number of parameters, padding not counted.
