@@ -163,6 +163,36 @@ func TestI11_ResumeMovesTheCursorBack(t *testing.T) {
 	expect(t, "cursors", c.asked, "0/0 4/9")
 }
 
+// TestI11_DerivedEventsComeOnce: an event that follows from a step comes before it, and again when
+// the connection is lost between the two; a resume makes the step, and its event, new.
+func TestI11_DerivedEventsComeOnce(t *testing.T) {
+	skipped := func(at uint64) *pb.WatchItem { return event(pb.EventKind_UPDATE_SKIPPED, 0, at) }
+	calls := 0
+	c := &coordinator{}
+	c.watch = func(q *pb.WatchRequest, send func(*pb.WatchItem)) error {
+		calls++
+		if calls == 1 {
+			send(step(1))
+			send(skipped(2))
+			return status.Error(codes.Unavailable, "dies")
+		}
+		send(skipped(2))
+		send(event(pb.EventKind_GUARD_ALARM, 0, 2))
+		send(step(2))
+		send(event(pb.EventKind_RUN_RESUMED, 9, 1))
+		send(skipped(2))
+		send(step(2))
+		return nil
+	}
+	var got []string
+	err := connect(t, serve(t, c)).Watch(limited(t), "r", Cursor{}, collect(&got), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "items", got,
+		"1 UPDATE_SKIPPED@0 GUARD_ALARM@0 2 RUN_RESUMED@9 UPDATE_SKIPPED@0 2")
+}
+
 // TestWatchEnds: with a final answer, with the callback's error as it is, with the context.
 func TestWatchEnds(t *testing.T) {
 	refuses := &coordinator{watch: func(*pb.WatchRequest, func(*pb.WatchItem)) error {

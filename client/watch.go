@@ -27,6 +27,7 @@ func (c *Client) Watch(ctx context.Context, run string, from Cursor, fn func(*pb
 ) error {
 	floor := from.Step // the caller never wants what is before
 	told := false
+	seen := derived{}
 	item := func(i *pb.WatchItem) error {
 		told = false
 		return fn(i)
@@ -34,7 +35,7 @@ func (c *Client) Watch(ctx context.Context, run string, from Cursor, fn func(*pb
 	for {
 		conn, addr, err := c.finder.Conn()
 		if err == nil {
-			err = watchOnce(ctx, conn, run, &from, floor, item)
+			err = watchOnce(ctx, conn, run, &from, floor, seen, item)
 		}
 		var stopped *fnError
 		switch {
@@ -74,12 +75,33 @@ func mayMove(err error) bool {
 	return false
 }
 
+// derived holds, by kind, the step of the newest event that follows from a step's record. Such an
+// event comes before its step, and again when the connection was lost between the two.
+type derived map[pb.EventKind]uint64
+
+// before reports whether an event was seen, and notes that it is now. A resume takes steps back.
+func (d derived) before(e *pb.Event) bool {
+	if e.GetKind() == pb.EventKind_RUN_RESUMED {
+		for kind, step := range d {
+			d[kind] = min(step, e.GetStep())
+		}
+	}
+	if e.GetIndex() > 0 {
+		return false
+	}
+	if e.GetStep() <= d[e.GetKind()] {
+		return true
+	}
+	d[e.GetKind()] = e.GetStep()
+	return false
+}
+
 type fnError struct{ err error }
 
 func (e *fnError) Error() string { return e.err.Error() }
 
 func watchOnce(ctx context.Context, conn *grpc.ClientConn, run string, at *Cursor, floor uint64,
-	fn func(*pb.WatchItem) error,
+	seen derived, fn func(*pb.WatchItem) error,
 ) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -103,6 +125,9 @@ func watchOnce(ctx context.Context, conn *grpc.ClientConn, run string, at *Curso
 			at.Step = s.GetStep()
 		}
 		if e := item.GetEvent(); e != nil {
+			if seen.before(e) {
+				continue
+			}
 			at.Event = max(at.Event, e.GetIndex())
 			if e.GetKind() == pb.EventKind_RUN_RESUMED {
 				at.Step = max(floor, min(at.Step, e.GetStep()))

@@ -83,6 +83,8 @@ func (s *stage) do(line string) {
 			Resolved: resolvedRun(s.dir, named)}}})
 	case "stop":
 		s.ask(&pb.Command{Command: &pb.Command_Stop{Stop: &pb.StopRun{Run: who}}})
+	case "resume":
+		s.ask(&pb.Command{Command: &pb.Command_Resume{Resume: &pb.ResumeRun{Run: who}}})
 	case "worker":
 		s.open(who)
 	case "close":
@@ -213,6 +215,9 @@ func assignmentText(a *pb.RankAssignment) string {
 	}
 	if a.GetCommittedStep() > 0 {
 		text += fmt.Sprintf(" committed=%d", a.GetCommittedStep())
+	}
+	if a.GetResumedStep() > 0 {
+		text += fmt.Sprintf(" resumed=%d", a.GetResumedStep())
 	}
 	if a.GetStop() {
 		text += " stop"

@@ -213,7 +213,7 @@ func (w *watcher) step(_ context.Context, s *pb.StepRecord) error {
 	for s != nil && s.GetStep() > w.last {
 		w.last = s.GetStep()
 		delete(w.early, w.last)
-		if err := w.put(&pb.WatchItem{Item: &pb.WatchItem_Step{Step: s}}); err != nil {
+		if err := w.putStep(s); err != nil {
 			return err
 		}
 		s = w.early[w.last+1]
@@ -247,7 +247,7 @@ func (w *watcher) fill(ctx context.Context, upTo uint64) error {
 			continue
 		}
 		w.last = s.GetStep()
-		if err := w.put(&pb.WatchItem{Item: &pb.WatchItem_Step{Step: s}}); err != nil {
+		if err := w.putStep(s); err != nil {
 			return err
 		}
 	}

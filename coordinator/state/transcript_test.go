@@ -81,6 +81,9 @@ func show(out *strings.Builder, m *Machine, res *pb.ApplyResult) {
 	if r.StopRequested {
 		fmt.Fprint(out, " stopping")
 	}
+	if r.ResumedStep > 0 {
+		fmt.Fprintf(out, " resumed=%d", r.ResumedStep)
+	}
 	fmt.Fprintf(out, " (%s)\n", r.Reason)
 }
 
@@ -93,13 +96,13 @@ func parseCommand(t *testing.T, line string) *pb.Command {
 	switch a.verb {
 	case "launch":
 		cmd.Command = &pb.Command_Launch{Launch: &pb.LaunchRun{
-			Run: a.name, Resolved: resolved(a.num("total"), a.num("shards"), a.text["family"])}}
+			Run: a.name, Resolved: a.resolved()}}
 	case "stop":
 		cmd.Command = &pb.Command_Stop{Stop: &pb.StopRun{Run: a.name}}
 	case "resume":
 		x := &pb.ResumeRun{Run: a.name, Edit: a.text["edit"]}
 		if a.num("total") > 0 {
-			x.Resolved = resolved(a.num("total"), a.num("shards"), a.text["family"])
+			x.Resolved = a.resolved()
 		}
 		cmd.Command = &pb.Command_Resume{Resume: x}
 	case "worker":
@@ -179,6 +182,17 @@ func resolved(total, shards uint64, family string) *pb.ResolvedRun {
 		Model:      &pb.ModelConfig{Family: "llama" + family},
 		TotalSteps: total,
 	}
+}
+
+// resolved is a run of total steps; held=URI@ETAG gives it a held-out set.
+func (a args) resolved() *pb.ResolvedRun {
+	r := resolved(a.num("total"), a.num("shards"), a.text["family"])
+	if uri, etag, ok := strings.Cut(a.text["held"], "@"); ok {
+		r.Spec.Eval = &pb.Eval{Sets: []*pb.EvalSet{{Name: "en-held", Uri: uri}}}
+		r.EvalSets = []*pb.SourceManifest{{Name: "en-held",
+			Files: []*pb.PinnedFile{{Uri: uri, Size: 1, Etag: etag}}}}
+	}
+	return r
 }
 
 // throughSnapshot is what a member goes through that falls behind or starts again.

@@ -509,7 +509,8 @@ func (x *Timings) GetWorld() uint32 {
 	return 0
 }
 
-// Event is something that happened to a run. Its index is the Raft index that made it so.
+// Event is something that happened to a run. Its index is the Raft index that made it so; 0 for an
+// event that follows from the record of its step, which it precedes.
 type Event struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
