@@ -3,6 +3,7 @@ package view
 import (
 	"encoding/json"
 	"io"
+	"math"
 
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
@@ -10,17 +11,44 @@ import (
 // stepJSON is one line of `watch --json`. Floats are in shortest round-trip form, so that two
 // curves can be compared with diff.
 type stepJSON struct {
-	Step         uint64             `json:"step"`
-	Generation   uint64             `json:"generation"`
-	Loss         float64            `json:"loss"`
-	LossByLang   map[string]float64 `json:"loss_by_lang"`
-	LossBySource map[string]float64 `json:"loss_by_source"`
-	BitsPerByte  map[string]float64 `json:"bits_per_byte"`
-	GradNorm     float64            `json:"grad_norm"`
-	LR           float64            `json:"lr"`
-	Tokens       uint64             `json:"tokens"`
-	DataDigest   string             `json:"data_digest"`
-	Timings      timingsJSON        `json:"timings"`
+	Step         uint64            `json:"step"`
+	Generation   uint64            `json:"generation"`
+	Loss         number            `json:"loss"`
+	LossByLang   map[string]number `json:"loss_by_lang"`
+	LossBySource map[string]number `json:"loss_by_source"`
+	BitsPerByte  map[string]number `json:"bits_per_byte"`
+	GradNorm     number            `json:"grad_norm"`
+	LR           number            `json:"lr"`
+	Tokens       uint64            `json:"tokens"`
+	DataDigest   string            `json:"data_digest"`
+	EvalBase     []evalJSON        `json:"eval_base,omitempty"` // before this step
+	Eval         []evalJSON        `json:"eval,omitempty"`      // after it
+	Skipped      string            `json:"skipped,omitempty"`
+	Guard        string            `json:"guard,omitempty"`
+	Numerics     string            `json:"numerics,omitempty"`
+	Timings      timingsJSON       `json:"timings"`
+}
+
+// evalJSON is the evaluation of one held-out set.
+type evalJSON struct {
+	Set         string `json:"set"`
+	Lang        string `json:"lang"`
+	Loss        number `json:"loss"`
+	Perplexity  number `json:"perplexity"`
+	BitsPerByte number `json:"bits_per_byte"`
+	Targets     uint64 `json:"targets"`
+}
+
+// number is a float that JSON can hold: null where it is not finite, as the loss of a skipped step
+// may be.
+type number float64
+
+// MarshalJSON writes the shortest form that reads back the same, or null.
+func (x number) MarshalJSON() ([]byte, error) {
+	if f := float64(x); !math.IsNaN(f) && !math.IsInf(f, 0) {
+		return json.Marshal(f)
+	}
+	return []byte("null"), nil
 }
 
 type timingsJSON struct {
@@ -60,10 +88,11 @@ func (j *JSON) Item(item *pb.WatchItem) error {
 	if s := item.GetStep(); s != nil {
 		t := s.GetTimings()
 		return j.enc.Encode(stepJSON{Step: s.GetStep(), Generation: s.GetGeneration(),
-			Loss: s.GetLoss(), LossByLang: losses(s.GetLossByLang()),
+			Loss: number(s.GetLoss()), LossByLang: losses(s.GetLossByLang()),
 			LossBySource: losses(s.GetLossBySource()), BitsPerByte: bits(s.GetLossByLang()),
-			GradNorm: s.GetGradNorm(), LR: s.GetLr(), Tokens: s.GetTokens(),
-			DataDigest: s.GetDataDigest(),
+			GradNorm: number(s.GetGradNorm()), LR: number(s.GetLr()), Tokens: s.GetTokens(),
+			DataDigest: s.GetDataDigest(), EvalBase: evals(s.GetEvalBase()), Eval: evals(s.GetEval()),
+			Skipped: s.GetSkipped(), Guard: s.GetGuard(), Numerics: s.GetNumerics(),
 			Timings: timingsJSON{UnixMS: t.GetUnixMs(), StepS: t.GetStepS(), DataS: t.GetDataS(),
 				CommS: t.GetCommS(), TokensPerS: t.GetTokensPerS(), World: t.GetWorld()}})
 	}
@@ -74,18 +103,28 @@ func (j *JSON) Item(item *pb.WatchItem) error {
 	return nil
 }
 
-func losses(list []*pb.GroupLoss) map[string]float64 {
-	out := map[string]float64{}
-	for _, g := range list {
-		out[g.GetName()] = g.GetLoss()
+func evals(list []*pb.EvalResult) []evalJSON {
+	var out []evalJSON
+	for _, e := range list {
+		out = append(out, evalJSON{Set: e.GetSet(), Lang: e.GetLang(), Loss: number(e.GetLoss()),
+			Perplexity: number(e.GetPerplexity()), BitsPerByte: number(e.GetBitsPerByte()),
+			Targets: e.GetTargets()})
 	}
 	return out
 }
 
-func bits(list []*pb.GroupLoss) map[string]float64 {
-	out := map[string]float64{}
+func losses(list []*pb.GroupLoss) map[string]number {
+	out := map[string]number{}
 	for _, g := range list {
-		out[g.GetName()] = g.GetBitsPerByte()
+		out[g.GetName()] = number(g.GetLoss())
+	}
+	return out
+}
+
+func bits(list []*pb.GroupLoss) map[string]number {
+	out := map[string]number{}
+	for _, g := range list {
+		out[g.GetName()] = number(g.GetBitsPerByte())
 	}
 	return out
 }

@@ -15,8 +15,9 @@ type Text struct {
 	w        io.Writer
 	terminal bool
 	total    uint64
-	speed    float64 // seconds a step, smoothed
-	drawn    bool    // the live line stands on the screen
+	speed    float64            // seconds a step, smoothed
+	drawn    bool               // the live line stands on the screen
+	base     map[string]float64 // losses of held-out sets before training, where they were seen
 }
 
 // NewText shows a run of total steps on w.
@@ -62,18 +63,59 @@ func (t *Text) step(s *pb.StepRecord) error {
 	}
 	t.speed += smoothing * (took - t.speed)
 	left := time.Duration(float64(t.total-min(t.total, s.GetStep())) * t.speed * float64(time.Second))
+	if err := t.baseline(s); err != nil {
+		return err
+	}
 	line := fmt.Sprintf("step %*d/%d  loss %.4f%s  |g| %.3f  lr %.2e  %s tok/s  gen %d x%d  ETA %s",
 		len(fmt.Sprint(t.total)), s.GetStep(), t.total, s.GetLoss(), byLang(s), s.GetGradNorm(),
 		s.GetLr(), short(s.GetTimings().GetTokensPerS()), s.GetGeneration(),
 		s.GetTimings().GetWorld(), left.Round(time.Second))
+	if s.GetSkipped() != "" {
+		line += "  skipped"
+	}
 	if !t.terminal {
-		_, err := fmt.Fprintln(t.w, line)
+		if err := t.Note(line); err != nil {
+			return err
+		}
+		return t.evaluation(s.GetStep(), s.GetEval())
+	}
+	if err := t.evaluation(s.GetStep(), s.GetEval()); err != nil {
 		return err
 	}
 	t.clear()
 	_, err := fmt.Fprint(t.w, bar(s.GetStep(), t.total), " ", line)
 	t.drawn = true
 	return err
+}
+
+// baseline shows an evaluation from before a step, and keeps it to compare later ones with.
+func (t *Text) baseline(s *pb.StepRecord) error {
+	if len(s.GetEvalBase()) == 0 {
+		return nil
+	}
+	err := t.evaluation(s.GetStep()-1, s.GetEvalBase())
+	t.base = map[string]float64{}
+	for _, e := range s.GetEvalBase() {
+		t.base[e.GetSet()] = e.GetLoss()
+	}
+	return err
+}
+
+// evaluation shows the losses of held-out sets after a step, on a line of their own.
+func (t *Text) evaluation(step uint64, list []*pb.EvalResult) error {
+	if len(list) == 0 {
+		return nil
+	}
+	line := fmt.Sprintf("eval %*d/%d", len(fmt.Sprint(t.total)), step, t.total)
+	for _, e := range list {
+		line += fmt.Sprintf("  %s %.4f (ppl %.2f, %.4f bits/byte", e.GetSet(), e.GetLoss(),
+			e.GetPerplexity(), e.GetBitsPerByte())
+		if base := t.base[e.GetSet()]; base > 0 {
+			line += fmt.Sprintf(", %+.2f%%", 100*(e.GetLoss()-base)/base)
+		}
+		line += ")"
+	}
+	return t.Note(line)
 }
 
 func (t *Text) clear() {
@@ -116,6 +158,8 @@ func mark(k pb.EventKind) string {
 		return "✗"
 	case pb.EventKind_REWIND:
 		return "↺"
+	case pb.EventKind_UPDATE_SKIPPED, pb.EventKind_GUARD_ALARM:
+		return "!"
 	case pb.EventKind_CHECKPOINT_COMMITTED, pb.EventKind_RUN_SUCCEEDED:
 		return "✓"
 	}

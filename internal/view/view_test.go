@@ -28,18 +28,33 @@ func history() []*pb.WatchItem {
 		return &pb.WatchItem{Item: &pb.WatchItem_Event{Event: &pb.Event{Kind: kind, Index: index,
 			Generation: 1, Step: 2, UnixMs: 1700000000000, Text: text}}}
 	}
+	evals := func(loss float64) []*pb.EvalResult {
+		return []*pb.EvalResult{
+			{Set: "en-held", Lang: "en", Loss: loss, Perplexity: math.Exp2(loss), BitsPerByte: 1.5,
+				Targets: 4096},
+			{Set: "zh-held", Lang: "zh", Loss: 4 - loss/2, Perplexity: 20.25, BitsPerByte: 2,
+				Targets: 2048}}
+	}
 	third := 1.0
 	third /= 3
+	first, fourth, bad := step(1, 1, third), step(4, 2, 1e21), step(5, 2, math.NaN())
+	first.GetStep().EvalBase = evals(3)
+	fourth.GetStep().Eval, fourth.GetStep().Guard = evals(3.5), "loss of en-held is 16.7% above"
+	bad.GetStep().Skipped, bad.GetStep().GradNorm = "not finite", math.Inf(1)
+	bad.GetStep().Eval = evals(math.Inf(1))
 	return []*pb.WatchItem{
 		event(pb.EventKind_RUN_LAUNCHED, 2, "launched: 12 steps"),
 		event(pb.EventKind_GENERATION_ASSIGNED, 3, "generation 1: 2 ranks <on 2 workers> & more"),
-		step(1, 1, third),
+		first,
 		step(2, 1, math.Nextafter(2, 3)),
 		event(pb.EventKind_CHECKPOINT_COMMITTED, 4, "checkpoint of step 2 committed"),
 		event(pb.EventKind_GENERATION_ENDED, 5, "generation 1 ended: worker w2 lost"),
 		event(pb.EventKind_REWIND, 6, "rewinds from step 3 to step 2"),
 		step(3, 2, 5e-324),
-		step(4, 2, 1e21),
+		event(pb.EventKind_GUARD_ALARM, 0, "guard: loss of en-held is 16.7% above"),
+		fourth,
+		event(pb.EventKind_UPDATE_SKIPPED, 0, "update of step 5 skipped: not finite"),
+		bad,
 		step(12, 2, 2),
 		event(pb.EventKind_CHECKPOINT_CORRUPT, 7, "checkpoint of step 2 is corrupt"),
 		event(pb.EventKind_RUN_FAILED, 8, "failed"),
@@ -93,8 +108,8 @@ func TestJSONRoundTrip(t *testing.T) {
 		if err := json.Unmarshal([]byte(b.String()), &back); err != nil {
 			t.Fatal(err)
 		}
-		if math.Float64bits(back.Loss) != math.Float64bits(loss) ||
-			math.Float64bits(back.GradNorm) != math.Float64bits(-loss) {
+		if math.Float64bits(float64(back.Loss)) != math.Float64bits(loss) ||
+			math.Float64bits(float64(back.GradNorm)) != math.Float64bits(-loss) {
 			t.Errorf("%x was printed as %s", math.Float64bits(loss), b.String())
 		}
 	}
