@@ -1,7 +1,7 @@
 """Makes the goldens of worker/model: tiny random models as Hugging Face folders, and what
 transformers computes with them.
 
-usage: python scripts/make_goldens.py worker/model/testdata
+usage: python scripts/make_goldens.py worker/model/testdata [CASE ...]
 
 Needs torch, transformers and safetensors. Each case is a folder with config.json, the weights,
 and golden.safetensors: inputs (as float32), per-row losses, some rows of the logits, and the
@@ -14,27 +14,46 @@ import sys
 
 import torch
 from safetensors.torch import save_file
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 BATCH, SEQ_LEN, VOCAB = 2, 144, 96  # 288 rows: more than one row chunk of the head
 LOGIT_STRIDE = 16  # rows of logits kept: 0, 16, ...
 
+
+def case(family, tied, kv_heads, dtype=torch.float32, shard="1GB", **options):
+    return dict(model_type=family, tie_word_embeddings=tied, num_key_value_heads=kv_heads,
+                **options), dtype, shard
+
+
+# With theta 10000, 4 pairs and 100 original positions, one pair is left alone, one is between,
+# and two are slowed.
+LLAMA3 = dict(rope_type="llama3", rope_theta=10000.0, factor=8.0, low_freq_factor=1.0,
+              high_freq_factor=4.0, original_max_position_embeddings=100)
+
 # name -> configuration, storage type, shard size
 CASES = {
-    "gqa": (dict(num_key_value_heads=2, tie_word_embeddings=False, rope_theta=500000.0),
-            torch.float32, "40KB"),
-    "tied": (dict(num_key_value_heads=1, tie_word_embeddings=True, rope_theta=10000.0),
-             torch.bfloat16, "1GB"),
+    "gqa": case("llama", False, 2, shard="40KB", rope_theta=500000.0),
+    "tied": case("llama", True, 1, torch.bfloat16),
+    "linear": case("llama", True, 4, rope_parameters=dict(rope_type="linear", rope_theta=10000.0,
+                                                          factor=3.0)),
+    "llama3": case("llama", False, 2, torch.bfloat16, rope_parameters=LLAMA3),
+    "mistral": case("mistral", False, 2, sliding_window=20),
+    "qwen2": case("qwen2", True, 2, torch.bfloat16, rope_theta=1000000.0),
+    "qwen3": case("qwen3", False, 1, head_dim=12, rope_theta=1000000.0),
 }
 
 
 def make_model(options):
-    rope = {"rope_type": "default", "rope_theta": options.pop("rope_theta")}
-    cfg = LlamaConfig(vocab_size=VOCAB, hidden_size=24, intermediate_size=40, num_hidden_layers=2,
-                      num_attention_heads=4, head_dim=8, max_position_embeddings=256,
-                      rms_norm_eps=1e-5, initializer_range=0.02, rope_parameters=rope,
-                      attn_implementation="eager", **options)
-    model = LlamaForCausalLM(cfg)
+    theta = options.pop("rope_theta", 10000.0)
+    options = {"rope_parameters": {"rope_type": "default", "rope_theta": theta}, "head_dim": 8,
+               **options}
+    if options["model_type"] == "qwen2":
+        del options["head_dim"]  # hidden_size / num_attention_heads, 6
+    cfg = AutoConfig.for_model(options.pop("model_type"), vocab_size=VOCAB, hidden_size=24,
+                               intermediate_size=40, num_hidden_layers=2, num_attention_heads=4,
+                               max_position_embeddings=256, rms_norm_eps=1e-5,
+                               initializer_range=0.02, **options)
+    model = AutoModelForCausalLM.from_config(cfg, attn_implementation="eager")
     with torch.no_grad():  # larger than a real start, so that no gradient is negligible
         for name, p in model.named_parameters():
             p.normal_(1.0 if "norm" in name else 0.0, 0.2)
@@ -61,8 +80,8 @@ def make_case(folder, options, dtype, shard):
     model.to(dtype).save_pretrained(folder, max_shard_size=shard)
     os.remove(os.path.join(folder, "generation_config.json"))
     # Read back rather than .float(): that would keep rotary frequencies rounded to bfloat16.
-    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32,
-                                             attn_implementation="eager")
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32,
+                                                 attn_implementation="eager")
 
     tokens = torch.randint(VOCAB, (BATCH, SEQ_LEN), generator=generator)
     first, pos, keep = documents(generator)
@@ -70,10 +89,15 @@ def make_case(folder, options, dtype, shard):
     targets[~keep] = -1
     t = torch.arange(SEQ_LEN)
     visible = (t[None, None, :] <= t[None, :, None]) & (t[None, None, :] >= first[:, :, None])
+    window = getattr(model.config, "sliding_window", None)
+    if window:
+        visible &= t[None, None, :] > t[None, :, None] - window
     mask = torch.zeros(BATCH, 1, SEQ_LEN, SEQ_LEN)
     mask.masked_fill_(~visible[:, None], torch.finfo(torch.float32).min)
 
     logits = model(input_ids=tokens, position_ids=pos, attention_mask=mask, use_cache=False).logits
+    own = model(input_ids=tokens[:1], use_cache=False).logits  # with the model's own mask
+    torch.testing.assert_close(logits[:1], own, rtol=1e-5, atol=1e-5)
     losses = torch.nn.functional.cross_entropy(
         logits.reshape(-1, VOCAB), targets.reshape(-1), ignore_index=-1, reduction="none")
     losses.sum().backward()
@@ -87,8 +111,8 @@ def make_case(folder, options, dtype, shard):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) < 2:
         sys.exit(__doc__)
     torch.set_num_threads(1)
-    for case, (options, dtype, shard) in CASES.items():
-        make_case(os.path.join(sys.argv[1], case), options, dtype, shard)
+    for name in sys.argv[2:] or CASES:
+        make_case(os.path.join(sys.argv[1], name), *CASES[name])

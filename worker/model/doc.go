@@ -1,5 +1,5 @@
-// Package model is the LLaMA transformer: its units, its forward pass and its hand-written
-// backward pass, for one micro-batch on one device.
+// Package model is the LLaMA transformer and its relatives (Mistral, Qwen2, Qwen3): its units, its
+// forward pass and its hand-written backward pass, for one micro-batch on one device.
 //
 // It knows nothing of distribution, files or data. The caller hands it the parameters of the units
 // it asks for (Needs) and buffers for their gradients, unit by unit; where these come from and go
@@ -18,7 +18,20 @@
 // Face stores them, [out, in], so that a unit's parameters are its tensors end to end.
 //
 // Formulas: Touvron et al. 2023 (arXiv 2302.13971), with grouped-query attention (Ainslie et al.
-// 2023, arXiv 2305.13245); checked against transformers' LlamaForCausalLM in the tests.
+// 2023, arXiv 2305.13245). Families differ in parts, each with its own field of the configuration:
+//
+//	rope_scaling     linear, or llama3 (Llama 3.1 and later): rope.go
+//	sliding_window   Mistral: a position sees no more than so many keys, itself included. It
+//	                 narrows Inputs.First in a buffer of the model's; the kernels know no windows
+//	qkv_bias         Qwen2: biases of q, k and v
+//	qk_norm          Qwen3: an RMS norm of each head of q and k before rope; its head_dim need not
+//	                 be hidden_size / heads
+//
+// All of them are checked against transformers' classes in the tests, by scripts/make_goldens.py.
+//
+// Recomputation (Options.Recompute) is by block: a block's tensors that Backward computes again
+// lie in one set of buffers for all blocks. They come from the same ops on the same operands, so
+// that it changes no bit; what the last block left there is still there and is not computed again.
 //
 // Invariant (I3): gradients are of the sum of losses, never a mean. For one shape and backend every
 // sum has one order: rows ascending in the ops, row chunks of the head ascending, and for a tied

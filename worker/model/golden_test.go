@@ -83,7 +83,7 @@ func loadRig(t *testing.T, be kernel.Backend, dir string, rows int) *rig {
 func TestGoldensOfTransformers(t *testing.T) {
 	const lossTolerance, tolerance = 1e-5, 1e-4
 	for name, open := range backends() {
-		for _, c := range []string{"gqa", "tied"} {
+		for _, c := range []string{"gqa", "tied", "linear", "llama3", "mistral", "qwen2", "qwen3"} {
 			t.Run(name+"/"+c, func(t *testing.T) {
 				dir := filepath.Join("testdata", c)
 				g := openGolden(t, dir)
