@@ -16,6 +16,8 @@ type Backend interface {
 	Host(t Tensor) []float32
 	// HostInts is Host for I32 tensors.
 	HostInts(t Tensor) []int32
+	// HostHalf is Host for BF16 tensors; see FromBF16.
+	HostHalf(t Tensor) []uint16
 	// Close frees everything the backend owns. No tensor may be used afterwards.
 	Close()
 }

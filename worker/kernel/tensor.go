@@ -1,6 +1,9 @@
 package kernel
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // DType is the storage type of a buffer's elements.
 type DType uint8
@@ -48,3 +51,15 @@ func (t Tensor) Words() Tensor {
 
 // IsZero reports whether t refers to nothing.
 func (t Tensor) IsZero() bool { return t.Addr == 0 }
+
+// ToBF16 rounds x to a bfloat16, to nearest even. A NaN stays one.
+func ToBF16(x float32) uint16 {
+	u := math.Float32bits(x)
+	if x != x {
+		return uint16(u>>16) | 0x40
+	}
+	return uint16((u + 0x7fff + u>>16&1) >> 16)
+}
+
+// FromBF16 is the value of a bfloat16, exactly.
+func FromBF16(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }

@@ -3,25 +3,50 @@
 //
 //   dv += P^T dy     dP = dy v^T     dS = P * (dP - delta) * scale     dk += dS^T q     dq += dS k
 //
-// Scores are [query][key]. For dk and dv the order of the sum is: query heads of the group, then
-// blocks of queries, ascending; for dq: blocks of keys, ascending.
+// A task is one sequence and one kv head with all query heads that read it: it owns its part of
+// every output. Scores are [query][key]. For dk and dv the order of the sum is: query heads of the
+// group, then blocks of queries, ascending; for dq: blocks of keys, ascending.
 
 struct backward {
-	float *kt, *vt;   // [D][padded] of the kv head, zeros beyond T
-	float *qt, *dyt;  // [D][padded] of the query head
-	float *p, *ds;    // [TILE queries][TILE keys]
-	float *dst;       // [TILE keys][TILE queries]
-	float *delta;     // [padded]
-	float *pad;
+	float *kd, *vd;       // columns of keys, over D
+	float *kt, *qt, *dyt; // columns, over T
+	float *q, *dy;        // rows: queries of the head
+	float *p, *ds;        // [TILE queries][SIDE keys]
+	float *dst;           // [TILE keys][SIDE queries]
+	float *dk, *dv, *dq;  // [padded][wide] sums
+	float *delta;         // [padded]
+	float *plain;         // [TILE][D]
 };
+
+static float *backward_carve(const struct attention *a, struct backward *w, float *at)
+{
+	long over_d = a->padded * a->d, over_t = a->padded * a->wide;
+	long rows = a->padded / TILE * a->d * SIDE;
+	w->kd = at, at += over_d;
+	w->vd = at, at += over_d;
+	w->kt = at, at += over_t;
+	w->qt = at, at += over_t;
+	w->dyt = at, at += over_t;
+	w->q = at, at += rows;
+	w->dy = at, at += rows;
+	w->p = at, at += TILE * SIDE;
+	w->ds = at, at += TILE * SIDE;
+	w->dst = at, at += TILE * SIDE;
+	w->dk = at, at += over_t;
+	w->dv = at, at += over_t;
+	w->dq = at, at += over_t;
+	w->delta = at, at += a->padded;
+	w->plain = at, at += TILE * a->d;
+	return at;
+}
 
 static size_t backward_floats(const struct attention *a)
 {
-	return (size_t)(4 * a->d * a->padded + 3 * TILE * TILE + a->padded +
-			most(a->d, TILE) * NR + MR * NR);
+	struct backward w;
+	return (size_t)(backward_carve(a, &w, NULL) - (float *)NULL);
 }
 
-// gradient_tile turns scores into P and dP into dS, [n][TILE] each.
+// gradient_tile turns scores into P and dP into dS, [n][SIDE] each.
 static void gradient_tile(const struct attention *a, struct backward *w, struct head h, long t0,
 			  long n, long k0)
 {
@@ -30,7 +55,12 @@ static void gradient_tile(const struct attention *a, struct backward *w, struct 
 		const vf lse = v_set(a->lse[h.lse + t0 + i]), delta = v_set(w->delta[t0 + i]);
 		const vi query = v_seti((int32_t)(t0 + i)), first = v_seti(h.first[t0 + i]);
 		for (long j = 0; j < TILE; j += VW) {
-			float *p = w->p + i * TILE + j, *ds = w->ds + i * TILE + j;
+			float *p = w->p + i * SIDE + j, *ds = w->ds + i * SIDE + j;
+			if (k0 + j > t0 + i) {
+				v_store(p, zero);
+				v_store(ds, zero);
+				continue;
+			}
 			vi key = v_iota((int32_t)(k0 + j));
 			vi seen = (key <= query) & (key >= first);
 			vf x = v_exp(v_load(p) * scale - lse);
@@ -44,54 +74,73 @@ static void backward_pair(const struct attention *a, struct backward *w, struct 
 			  long k0)
 {
 	long n = least(TILE, a->t - t0), nk = least(TILE, a->t - k0), d = a->d;
+	long apart = a->padded * NR, panels = a->wide / NR;
 	if (least_first(h.first, t0, n) >= k0 + nk)
 		return;
-	product(w->p, TILE, n, TILE, d, w->qt + t0, a->padded, w->kt + k0, a->padded, 0, w->pad);
-	product(w->ds, TILE, n, TILE, d, w->dyt + t0, a->padded, w->vt + k0, a->padded, 0, w->pad);
+	int diagonal = t0 == k0;
+	enum cut scores = diagonal ? COLUMNS_TO : WHOLE;
+	product(w->p, SIDE, n, TILE / NR, d, w->q + t0 / TILE * d * SIDE, w->kd + k0 * d, NR * d, 0,
+		scores);
+	product(w->ds, SIDE, n, TILE / NR, d, w->dy + t0 / TILE * d * SIDE, w->vd + k0 * d, NR * d,
+		0, scores);
 	gradient_tile(a, w, h, t0, n, k0);
-	product(a->dv + h.k + k0 * h.ks, h.ks, nk, d, n, w->p, TILE, a->dy + h.q + t0 * h.qs, h.qs,
-		1, w->pad);
-	product(a->dk + h.k + k0 * h.ks, h.ks, nk, d, n, w->ds, TILE, a->q + h.q + t0 * h.qs, h.qs,
-		1, w->pad);
-	transpose(w->dst, TILE, w->ds, TILE, n, TILE);
-	product(a->dq + h.q + t0 * h.qs, h.qs, n, d, nk, w->dst, TILE, a->k + h.k + k0 * h.ks, h.ks,
-		1, w->pad);
+	enum cut keys = diagonal ? K_FROM : WHOLE;
+	product(w->dv + k0 * a->wide, a->wide, nk, panels, n, w->p, w->dyt + t0 * NR, apart, 1, keys);
+	product(w->dk + k0 * a->wide, a->wide, nk, panels, n, w->ds, w->qt + t0 * NR, apart, 1, keys);
+	transpose(w->dst, SIDE, w->ds, SIDE, n, TILE);
+	product(w->dq + t0 * a->wide, a->wide, n, panels, nk, w->dst, w->kt + k0 * NR, apart, 1,
+		diagonal ? K_TO : WHOLE);
 }
 
-static void zero_rows(float *p, long rows, long n, long stride)
+// delta_of is the dot product of dy and y, and of their rows.
+static void delta_of(const struct attention *a, struct backward *w, struct head h)
 {
-	for (long i = 0; i < rows; i++)
-		memset(p + i * stride, 0, (size_t)n * sizeof(float));
+	const int half = a->half;
+	for (long t = 0; t < a->t; t++) {
+		const void *dy = x_at(a->dy, half, h.q + t * h.qs);
+		const void *y = x_at(a->y_in, half, h.q + t * h.qs);
+		w->delta[t] = (float)row_dot(dy, half, y, half, NULL, 0, a->d);
+	}
 }
 
 static void backward_head(const struct attention *a, struct backward *w, struct head h)
 {
-	zero_rows(a->dq + h.q, a->t, a->d, h.qs);
-	transpose(w->qt, a->padded, a->q + h.q, h.qs, a->t, a->d);
-	transpose(w->dyt, a->padded, a->dy + h.q, h.qs, a->t, a->d);
-	for (long t = 0; t < a->t; t++)
-		w->delta[t] = (float)row_dot(a->dy + h.q + t * h.qs, a->y_in + h.q + t * h.qs, NULL,
-					     a->d);
+	memset(w->dq, 0, (size_t)(a->padded * a->wide) * sizeof(float));
+	for (long t0 = 0; t0 < a->t; t0 += TILE) {
+		long n = least(TILE, a->t - t0), at = t0 / TILE * a->d * SIDE;
+		read_rows(a, w->plain, x_at(a->q, a->half, h.q + t0 * h.qs), h.qs, n);
+		row_form(a, w->q + at, w->plain, n);
+		column_form_t(a, w->qt, t0, w->plain, n);
+		read_rows(a, w->plain, x_at(a->dy, a->half, h.q + t0 * h.qs), h.qs, n);
+		row_form(a, w->dy + at, w->plain, n);
+		column_form_t(a, w->dyt, t0, w->plain, n);
+	}
+	delta_of(a, w, h);
 	for (long k0 = 0; k0 < a->t; k0 += TILE)
 		for (long t0 = k0; t0 < a->t; t0 += TILE)
 			backward_pair(a, w, h, t0, k0);
+	write_rows(a, x_at(a->dq, a->half, h.q), h.qs, w->dq, a->t);
 }
 
 static void backward_task(const void *ctx, long task, float *scratch)
 {
 	const struct attention *a = ctx;
-	long side = a->d * a->padded, b = task / a->kv, kv = task % a->kv;
-	struct backward w = { .kt = scratch, .vt = scratch + side, .qt = scratch + 2 * side,
-			      .dyt = scratch + 3 * side, .p = scratch + 4 * side };
-	w.ds = w.p + TILE * TILE;
-	w.dst = w.ds + TILE * TILE;
-	w.delta = w.dst + TILE * TILE;
-	w.pad = w.delta + a->padded;
+	long b = task / a->kv, kv = task % a->kv, size = a->padded * a->wide;
+	struct backward w;
+	backward_carve(a, &w, scratch);
 	struct head h = head_of(a, b, kv, 0);
-	zero_rows(a->dk + h.k, a->t, a->d, h.ks);
-	zero_rows(a->dv + h.k, a->t, a->d, h.ks);
-	transpose(w.kt, a->padded, a->k + h.k, h.ks, a->t, a->d);
-	transpose(w.vt, a->padded, a->v + h.k, h.ks, a->t, a->d);
+	memset(w.dk, 0, (size_t)size * sizeof(float));
+	memset(w.dv, 0, (size_t)size * sizeof(float));
+	for (long t0 = 0; t0 < a->t; t0 += TILE) {
+		long n = least(TILE, a->t - t0);
+		read_rows(a, w.plain, x_at(a->k, a->half, h.k + t0 * h.ks), h.ks, n);
+		column_form_d(a, w.kd + t0 * a->d, w.plain, n);
+		column_form_t(a, w.kt, t0, w.plain, n);
+		read_rows(a, w.plain, x_at(a->v, a->half, h.k + t0 * h.ks), h.ks, n);
+		column_form_d(a, w.vd + t0 * a->d, w.plain, n);
+	}
 	for (long i = 0; i < a->h / a->kv; i++)
 		backward_head(a, &w, head_of(a, b, kv, i));
+	write_rows(a, x_at(a->dk, a->half, h.k), h.ks, w.dk, a->t);
+	write_rows(a, x_at(a->dv, a->half, h.k), h.ks, w.dv, a->t);
 }

@@ -76,7 +76,7 @@ func (b *backend) Alloc(n int, dt kernel.DType) (kernel.Tensor, error) {
 	if b.engine == nil {
 		return kernel.Tensor{}, fmt.Errorf("allocate %d elements: %w", n, errClosed)
 	}
-	if dt != kernel.F32 && dt != kernel.I32 {
+	if dt != kernel.F32 && dt != kernel.I32 && dt != kernel.BF16 {
 		return kernel.Tensor{}, fmt.Errorf("allocate %d elements: unknown dtype %d", n, dt)
 	}
 	if n < 0 || n > maxElements {
@@ -139,6 +139,13 @@ func (b *backend) HostInts(t kernel.Tensor) []int32 {
 		return nil
 	}
 	return unsafe.Slice((*int32)(C.pointer(C.uintptr_t(t.Addr))), t.Len)
+}
+
+func (b *backend) HostHalf(t kernel.Tensor) []uint16 {
+	if t.DType != kernel.BF16 || t.IsZero() {
+		return nil
+	}
+	return unsafe.Slice((*uint16)(C.pointer(C.uintptr_t(t.Addr))), t.Len)
 }
 
 func (b *backend) Close() {

@@ -19,6 +19,7 @@ type call struct {
 	inputs  []kernel.Tensor // what in made
 	outputs []output
 	poison  bool // put a NaN into one of the inputs
+	half    bool // operands that may be BF16 are, or some of them
 	all     []kernel.Tensor
 	failed  error
 }
@@ -47,6 +48,58 @@ func (c *call) in(n int) kernel.Tensor {
 	}
 	c.inputs = append(c.inputs, t)
 	return t
+}
+
+// num is n normal numbers, BF16 if the call is of halves.
+func (c *call) num(n int) kernel.Tensor {
+	if !c.half {
+		return c.in(n)
+	}
+	t := c.alloc(n, kernel.BF16)
+	for i := range c.be.HostHalf(t) {
+		c.be.HostHalf(t)[i] = kernel.ToBF16(float32(c.rng.NormFloat64()))
+	}
+	c.inputs = append(c.inputs, t)
+	return t
+}
+
+// mixed is num where the op takes any mix of dtypes.
+func (c *call) mixed(n int) kernel.Tensor {
+	if c.rng.IntN(2) == 0 {
+		return c.in(n)
+	}
+	return c.num(n)
+}
+
+// freshNum is fresh, BF16 if the call is of halves.
+func (c *call) freshNum(name string, n int) kernel.Tensor {
+	if !c.half {
+		return c.fresh(name, n)
+	}
+	t := c.alloc(n, kernel.BF16)
+	for i := range c.be.HostHalf(t) {
+		c.be.HostHalf(t)[i] = kernel.ToBF16(float32(math.NaN()))
+	}
+	return c.also(name, t)
+}
+
+func (c *call) freshMixed(name string, n int) kernel.Tensor {
+	if c.rng.IntN(2) == 0 {
+		return c.fresh(name, n)
+	}
+	return c.freshNum(name, n)
+}
+
+// values is a copy of a tensor of either dtype.
+func values(be kernel.Backend, t kernel.Tensor) []float32 {
+	if t.DType == kernel.F32 {
+		return append([]float32(nil), be.Host(t)...)
+	}
+	var out []float32
+	for _, h := range be.HostHalf(t) {
+		out = append(out, kernel.FromBF16(h))
+	}
+	return out
 }
 
 // fresh is an output that the op sets.
@@ -108,15 +161,19 @@ func run(t testing.TB, c *call, b build) (names []string, out [][]float32) {
 		t.Fatal(c.failed)
 	}
 	if c.poison && len(c.inputs) > 0 {
-		x := be.Host(c.inputs[c.rng.IntN(len(c.inputs))])
-		x[c.rng.IntN(len(x))] = float32(math.NaN())
+		x := c.inputs[c.rng.IntN(len(c.inputs))]
+		if i := c.rng.IntN(x.Len); x.DType == kernel.BF16 {
+			be.HostHalf(x)[i] = kernel.ToBF16(float32(math.NaN()))
+		} else {
+			be.Host(x)[i] = float32(math.NaN())
+		}
 	}
 	if err := be.Run([]kernel.Op{c.op}); err != nil {
 		t.Fatal(err)
 	}
 	for _, o := range c.outputs {
 		names = append(names, o.name)
-		out = append(out, append([]float32(nil), be.Host(o.tensor)...))
+		out = append(out, values(be, o.tensor))
 	}
 	return names, out
 }

@@ -4,7 +4,7 @@ static int run_one(struct engine *e, const struct op *o)
 {
 	switch (o->code) {
 	case OP_FILL:
-		return elementwise(e, o, fill_task);
+		return elementwise(e, o, half(o, 0) ? fill_half_task : fill_task);
 	case OP_COPY:
 		return elementwise(e, o, copy_task);
 	case OP_ADD:
@@ -28,9 +28,10 @@ static int run_one(struct engine *e, const struct op *o)
 	case OP_ATTENTION_GRAD:
 		return attention_grad(e, o);
 	case OP_SWIGLU:
-		return elementwise(e, o, swiglu_task);
+		return elementwise(e, o, half(o, 0) ? swiglu_half_task : swiglu_task);
 	case OP_SWIGLU_GRAD:
-		return elementwise(e, o, swiglu_grad_task);
+		return elementwise(e, o,
+				   half(o, 0) ? swiglu_grad_half_task : swiglu_grad_task);
 	case OP_CROSS_ENTROPY:
 		return cross_entropy(e, o);
 	case OP_SUM_SQUARES:

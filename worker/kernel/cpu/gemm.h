@@ -10,6 +10,8 @@
 //
 // The panels of b of a tile stay in the second-level cache, one panel of a in the first.
 
+#include <stdlib.h>
+
 #define KC 256
 #define PANELS 16 // of a in a tile
 #define MT (PANELS * MR)
@@ -225,7 +227,7 @@ static void gemm_add_task(const void *ctx, long task, float *scratch)
 	(void)scratch;
 }
 
-static int gemm(struct engine *e, const struct op *o)
+static int gemm_floats(struct engine *e, const struct op *o)
 {
 	struct gemm g = { .a = in(o, 1), .b = in(o, 2), .c = out(o, 0), .m = o->n[0],
 			  .n = o->n[1], .k = o->n[2], .mt = MT, .nt = NT, .ta = o->flag & 1,
@@ -238,4 +240,31 @@ static int gemm(struct engine *e, const struct op *o)
 	if (why != 0 || (o->p[3] == 0 && o->p[4] == 0))
 		return why;
 	return engine_tasks(e, gemm_add_task, o, parts(g.m, most(1, PIECE / g.n)), 0);
+}
+
+// A product with halves, by way of copies in floats.
+static int gemm(struct engine *e, const struct op *o)
+{
+	const long n[5] = { o->n[0] * o->n[1], o->n[0] * o->n[2], o->n[2] * o->n[1],
+			    o->n[0] * o->n[1], o->n[1] };
+	struct op f = *o;
+	int why = 0;
+	for (int i = 0; i < 5; i++) {
+		if (!half(o, i) || o->p[i] == 0)
+			continue;
+		float *copy = malloc((size_t)n[i] * sizeof(float) + 64);
+		if (copy == NULL)
+			why = engine_fail(e, FAIL_MEMORY, 0, n[i] * 4, 0);
+		else
+			copy_row(copy, 0, any(o, i), 1, n[i]);
+		f.p[i] = (uintptr_t)copy;
+	}
+	f.flag &= 255;
+	why = why != 0 ? why : gemm_floats(e, &f);
+	if (why == 0 && half(o, 0))
+		copy_row(any(o, 0), 1, any(&f, 0), 0, n[0]);
+	for (int i = 0; i < 5; i++)
+		if (f.p[i] != o->p[i])
+			free((void *)f.p[i]);
+	return why;
 }

@@ -93,3 +93,32 @@ func TestI3_NoContraction(t *testing.T) {
 		}
 	}
 }
+
+// The cast rounds to nearest even, as kernel.ToBF16 does, bit for bit; and back it is exact.
+func TestCastToHalvesRoundsToNearestEven(t *testing.T) {
+	rng := newRand(5)
+	x := []float32{0, float32(math.Copysign(0, -1)), 1, float32(math.Inf(1)), float32(math.Inf(-1)),
+		math.MaxFloat32, -math.MaxFloat32, math.SmallestNonzeroFloat32, 0x1p-126, 0x1.01p0, 0x1.03p0,
+		0x1.010002p0, 0x1.00fffep0, float32(math.NaN()), math.Float32frombits(0x7f800001)}
+	for range 5000 {
+		x = append(x, math.Float32frombits(rng.Uint32()))
+	}
+	for _, isa := range Classes() {
+		be := open(t, isa, 2)
+		c := &call{be: be, rng: rng}
+		in, back := c.alloc(len(x), kernel.F32), c.alloc(len(x), kernel.F32)
+		half := c.alloc(len(x), kernel.BF16)
+		copy(be.Host(in), x)
+		if err := be.Run([]kernel.Op{kernel.Copy(half, in), kernel.Copy(back, half)}); err != nil {
+			t.Fatal(err)
+		}
+		for i, h := range be.HostHalf(half) {
+			if want := kernel.ToBF16(x[i]); h != want {
+				t.Errorf("%s: %x rounds to %#x, want %#x", isa, x[i], h, want)
+			}
+			if got := be.Host(back)[i]; !sameBits(got, kernel.FromBF16(h)) {
+				t.Errorf("%s: %#x is %x, want %x", isa, h, got, kernel.FromBF16(h))
+			}
+		}
+	}
+}

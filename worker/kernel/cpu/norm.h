@@ -9,16 +9,17 @@
 #define BLOCK_VECTORS 32 // vectors summed in single precision before a sum in double
 #define BLOCK_ROWS 64    // the same for rows
 
-// row_dot is the sum of a[i] * b[i] * w[i]; w may be null (ones).
-INLINE double row_dot(const float *a, const float *b, const float *w, long n)
+// row_dot is the sum of a[i] * b[i] * w[i]; w may be null (ones). ha, hb, hw: they hold halves.
+INLINE double row_dot(const void *a, const int ha, const void *b, const int hb, const void *w,
+		      const int hw, long n)
 {
 	double sum = 0;
 	for (long start = 0; start < n; start += BLOCK_VECTORS * VW) {
 		vf lanes = v_set(0);
 		long end = least(n, start + BLOCK_VECTORS * VW);
 		for (long i = start; i < end; i += VW) {
-			vf x = v_get(a, i, n, 0), y = v_get(b, i, n, 0);
-			lanes = v_fma(w == NULL ? x : x * v_get(w, i, n, 0), y, lanes);
+			vf x = x_get(a, ha, i, n, 0), y = x_get(b, hb, i, n, 0);
+			lanes = v_fma(w == NULL ? x : x * x_get(w, hw, i, n, 0), y, lanes);
 		}
 		sum += v_sum(lanes);
 	}
@@ -27,37 +28,70 @@ INLINE double row_dot(const float *a, const float *b, const float *w, long n)
 
 INLINE long rows_a_task(long c) { return most(1, PIECE / most(c, 1)); }
 
-static void rms_norm_task(const void *ctx, long task, float *scratch)
+// A norm is instantiated for the dtypes that models use: all floats, a residual of floats beside
+// halves, and all halves. Any other mix works too, with flags that are no constants.
+INLINE void rms_norm_rows(const struct op *o, long task, const int hy, const int hx, const int hw)
 {
-	const struct op *o = ctx;
 	long c = o->n[1], per = rows_a_task(c), end = least(o->n[0], (task + 1) * per);
 	for (long r = task * per; r < end; r++) {
-		const float *x = in(o, 2) + r * c, *w = in(o, 3);
-		float *y = out(o, 0) + r * c;
-		double mean = row_dot(x, x, NULL, c) / (double)c;
+		const void *x = x_at(any(o, 2), hx, r * c), *w = any(o, 3);
+		void *y = x_at(any(o, 0), hy, r * c);
+		double mean = row_dot(x, hx, x, hx, NULL, 0, c) / (double)c;
 		float s = (float)(1 / __builtin_sqrt(mean + (double)o->x[0]));
 		out(o, 1)[r] = s;
 		for (long i = 0; i < c; i += VW)
-			v_put(y, i, c, v_get(x, i, c, 0) * s * v_get(w, i, c, 0));
+			x_put(y, hy, i, c, x_get(x, hx, i, c, 0) * s * x_get(w, hw, i, c, 0));
 	}
+}
+
+static void rms_norm_task(const void *ctx, long task, float *scratch)
+{
+	const struct op *o = ctx;
+	int hy = half(o, 0), hx = half(o, 2), hw = half(o, 3);
+	if (!hy && !hx && !hw)
+		rms_norm_rows(o, task, 0, 0, 0);
+	else if (hy && !hx && hw)
+		rms_norm_rows(o, task, 1, 0, 1);
+	else if (hy && hx && hw)
+		rms_norm_rows(o, task, 1, 1, 1);
+	else
+		rms_norm_rows(o, task, hy, hx, hw);
 	(void)scratch;
+}
+
+INLINE void rms_norm_dx_rows(const struct op *o, long task, const int hd, const int hy, const int hx,
+			     const int hw)
+{
+	long c = o->n[1], per = rows_a_task(c), end = least(o->n[0], (task + 1) * per);
+	for (long r = task * per; r < end; r++) {
+		const void *dy = x_at(any(o, 2), hy, r * c), *x = x_at(any(o, 3), hx, r * c);
+		const void *w = any(o, 4);
+		void *dx = x_at(any(o, 0), hd, r * c);
+		double s = in(o, 5)[r];
+		double dot = row_dot(dy, hy, x, hx, w, hw, c);
+		vf pull = v_set((float)(-dot * s * s * s / (double)c));
+		for (long i = 0; i < c; i += VW) {
+			vf g = x_get(dy, hy, i, c, 0) * x_get(w, hw, i, c, 0) * (float)s;
+			g = v_fma(x_get(x, hx, i, c, 0), pull, g);
+			if (o->flag & 1)
+				g += x_get(dx, hd, i, c, 0);
+			x_put(dx, hd, i, c, g);
+		}
+	}
 }
 
 static void rms_norm_dx_task(const void *ctx, long task, float *scratch)
 {
 	const struct op *o = ctx;
-	long c = o->n[1], per = rows_a_task(c), end = least(o->n[0], (task + 1) * per);
-	for (long r = task * per; r < end; r++) {
-		const float *dy = in(o, 2) + r * c, *x = in(o, 3) + r * c, *w = in(o, 4);
-		float *dx = out(o, 0) + r * c;
-		double s = in(o, 5)[r];
-		vf pull = v_set((float)(-row_dot(dy, x, w, c) * s * s * s / (double)c));
-		for (long i = 0; i < c; i += VW) {
-			vf g = v_get(dy, i, c, 0) * v_get(w, i, c, 0) * (float)s;
-			g = v_fma(v_get(x, i, c, 0), pull, g);
-			v_put(dx, i, c, o->flag & 1 ? v_get(dx, i, c, 0) + g : g);
-		}
-	}
+	int hd = half(o, 0), hy = half(o, 2), hx = half(o, 3), hw = half(o, 4);
+	if (!hd && !hy && !hx && !hw)
+		rms_norm_dx_rows(o, task, 0, 0, 0, 0);
+	else if (!hd && hy && !hx && hw)
+		rms_norm_dx_rows(o, task, 0, 1, 0, 1);
+	else if (hd && hy && hx && hw)
+		rms_norm_dx_rows(o, task, 1, 1, 1, 1);
+	else
+		rms_norm_dx_rows(o, task, hd, hy, hx, hw);
 	(void)scratch;
 }
 
@@ -65,14 +99,15 @@ static void rms_norm_dw_task(const void *ctx, long task, float *scratch)
 {
 	const struct op *o = ctx;
 	long rows = o->n[0], c = o->n[1], end = least(c, (task + 1) * COLUMNS);
-	const float *dy = in(o, 2), *x = in(o, 3), *rstd = in(o, 5);
+	const int hy = half(o, 2), hx = half(o, 3);
+	const float *rstd = in(o, 5);
 	for (long i = task * COLUMNS; i < end; i += VW) {
 		vf total = v_set(0);
 		for (long start = 0; start < rows; start += BLOCK_ROWS) {
 			vf sum = v_set(0);
 			for (long r = start; r < least(rows, start + BLOCK_ROWS); r++)
-				sum = v_fma(v_get(dy + r * c, i, c, 0) * rstd[r],
-					    v_get(x + r * c, i, c, 0), sum);
+				sum = v_fma(x_get(x_at(any(o, 2), hy, r * c), hy, i, c, 0) * rstd[r],
+					    x_get(x_at(any(o, 3), hx, r * c), hx, i, c, 0), sum);
 			total += sum;
 		}
 		v_put(out(o, 1), i, c, total);
@@ -84,13 +119,13 @@ static void sum_rows_task(const void *ctx, long task, float *scratch)
 {
 	const struct op *o = ctx;
 	long rows = o->n[0], c = o->n[1], end = least(c, (task + 1) * COLUMNS);
-	const float *x = in(o, 1);
+	const int h = half(o, 1);
 	for (long i = task * COLUMNS; i < end; i += VW) {
 		vf total = v_set(0);
 		for (long start = 0; start < rows; start += BLOCK_ROWS) {
 			vf sum = v_set(0);
 			for (long r = start; r < least(rows, start + BLOCK_ROWS); r++)
-				sum += v_get(x + r * c, i, c, 0);
+				sum += x_get(x_at(any(o, 1), h, r * c), h, i, c, 0);
 			total += sum;
 		}
 		v_put(out(o, 0), i, c, total);
@@ -120,7 +155,7 @@ static void sum_squares_task(const void *ctx, long task, float *scratch)
 {
 	const struct op *o = ctx;
 	long start = task * o->n[1], n = least(o->n[1], o->n[0] - start);
-	out(o, 0)[task] = (float)row_dot(in(o, 1) + start, in(o, 1) + start, NULL, n);
+	out(o, 0)[task] = (float)row_dot(in(o, 1) + start, 0, in(o, 1) + start, 0, NULL, 0, n);
 	(void)scratch;
 }
 
@@ -131,12 +166,23 @@ static int sum_squares(struct engine *e, const struct op *o)
 	return engine_tasks(e, sum_squares_task, o, parts(o->n[0], o->n[1]), 0);
 }
 
+INLINE void copy_row(void *y, int hy, const void *x, int hx, long n)
+{
+	if (hy == hx) {
+		memcpy(y, x, (size_t)n * (hy ? 2 : 4));
+		return;
+	}
+	for (long i = 0; i < n; i += VW)
+		x_put(y, hy, i, n, x_get(x, hx, i, n, 0));
+}
+
 static void embed_task(const void *ctx, long task, float *scratch)
 {
 	const struct op *o = ctx;
 	long c = o->n[1], per = rows_a_task(c), end = least(o->n[0], (task + 1) * per);
 	for (long r = task * per; r < end; r++)
-		memcpy(out(o, 0) + r * c, in(o, 1) + ints(o, 2)[r] * c, (size_t)c * sizeof(float));
+		copy_row(x_at(any(o, 0), half(o, 0), r * c), half(o, 0),
+			 x_at(any(o, 1), half(o, 1), ints(o, 2)[r] * c), half(o, 1), c);
 	(void)scratch;
 }
 

@@ -39,6 +39,68 @@ INLINE void v_put(float *p, long i, long n, vf x)
 		p[i + j] = x[j];
 }
 
+// A half is a bfloat16: the upper half of a float. x_get and x_put are v_get and v_put of an operand
+// that holds halves or floats; `half` is a constant wherever speed matters.
+
+typedef uint32_t vu __attribute__((vector_size(4 * VW)));
+typedef uint16_t vh __attribute__((vector_size(2 * VW)));
+typedef uint16_t vhu __attribute__((vector_size(2 * VW), aligned(2), may_alias));
+
+INLINE vf v_widen(vh x) { return (vf)(__builtin_convertvector(x, vu) << 16); }
+
+// v_narrow rounds to nearest even, by integers: all classes agree on the bits. A NaN stays one.
+INLINE vh v_narrow(vf x)
+{
+	vu u = (vu)x, odd = (u >> 16) & 1, nan = (vu)(x != x);
+	u = (nan & (u | 0x400000)) | (~nan & (u + 0x7fff + odd));
+	return __builtin_convertvector(u >> 16, vh);
+}
+
+INLINE vf x_load(const void *p, const int half, long i)
+{
+	if (half)
+		return v_widen(*(const vhu *)((const uint16_t *)p + i));
+	return v_load((const float *)p + i);
+}
+
+INLINE vf x_get(const void *p, const int half, long i, long n, float beyond)
+{
+	if (!half)
+		return v_get(p, i, n, beyond);
+	if (__builtin_expect(i + VW <= n, 1))
+		return x_load(p, 1, i);
+	float buffer[VW];
+	for (int j = 0; j < VW; j++) {
+		uint32_t u = i + j < n ? (uint32_t)((const uint16_t *)p)[i + j] << 16 : 0;
+		memcpy(&buffer[j], &u, sizeof u);
+		if (i + j >= n)
+			buffer[j] = beyond;
+	}
+	return v_load(buffer);
+}
+
+INLINE void x_put(void *p, const int half, long i, long n, vf x)
+{
+	if (!half) {
+		v_put(p, i, n, x);
+		return;
+	}
+	uint16_t *to = (uint16_t *)p + i;
+	vh y = v_narrow(x);
+	if (__builtin_expect(i + VW <= n, 1)) {
+		*(vhu *)to = y;
+		return;
+	}
+	for (int j = 0; j < VW && i + j < n; j++)
+		to[j] = y[j];
+}
+
+// x_at is element i of p.
+INLINE void *x_at(const void *p, const int half, long i)
+{
+	return (char *)p + i * (half ? 2 : 4);
+}
+
 INLINE vf v_select(vi mask, vf yes, vf no)
 {
 	return (vf)((mask & (vi)yes) | (~mask & (vi)no));

@@ -23,7 +23,8 @@ type Backend struct {
 	memory map[kernel.Addr]allocation
 }
 
-// allocation keeps the memory behind a tensor alive; exactly one of the slices is set.
+// allocation keeps the memory behind a tensor alive; exactly one of the slices is set. Halves lie
+// in the words of floats.
 type allocation struct {
 	floats []float32
 	ints   []int32
@@ -47,6 +48,9 @@ func (b *Backend) Alloc(n int, dt kernel.DType) (kernel.Tensor, error) {
 	switch dt {
 	case kernel.F32:
 		a.floats = aligned[float32](n)
+		at = kernel.Addr(uintptr(unsafe.Pointer(unsafe.SliceData(a.floats))))
+	case kernel.BF16:
+		a.floats = aligned[float32]((n + 1) / 2)
 		at = kernel.Addr(uintptr(unsafe.Pointer(unsafe.SliceData(a.floats))))
 	case kernel.I32:
 		a.ints = aligned[int32](n)
@@ -101,6 +105,15 @@ func (b *Backend) HostInts(t kernel.Tensor) []int32 {
 	return s
 }
 
+// HostHalf returns the memory of t itself, nil if t is not a bfloat16 tensor of this backend.
+func (b *Backend) HostHalf(t kernel.Tensor) []uint16 {
+	s, err := b.halves(t.Addr, t.Len)
+	if t.DType != kernel.BF16 || err != nil {
+		return nil
+	}
+	return s
+}
+
 // Close forgets all memory.
 func (b *Backend) Close() {
 	b.bases = nil
@@ -112,14 +125,14 @@ func (b *Backend) after(at kernel.Addr) int {
 	return sort.Search(len(b.bases), func(i int) bool { return b.bases[i] > at })
 }
 
-// find returns the allocation that at lies in and the offset of at in it, in elements. Addresses
+// find returns the allocation that at lies in and the offset of at in it, in bytes. Addresses
 // are looked up and never turned into pointers: the garbage collector need not know them.
 func (b *Backend) find(at kernel.Addr) (allocation, int, error) {
 	i := b.after(at) - 1
 	if i < 0 {
 		return allocation{}, 0, fmt.Errorf("address %#x: not of this backend", at)
 	}
-	return b.memory[b.bases[i]], int(at-b.bases[i]) / 4, nil
+	return b.memory[b.bases[i]], int(at - b.bases[i]), nil
 }
 
 func (b *Backend) floats(at kernel.Addr, n int) ([]float32, error) {
@@ -127,10 +140,24 @@ func (b *Backend) floats(at kernel.Addr, n int) ([]float32, error) {
 	if err != nil {
 		return nil, err
 	}
+	off /= kernel.F32.Size()
 	if n < 0 || off+n > len(a.floats) {
 		return nil, fmt.Errorf("address %#x: no %d float32 there", at, n)
 	}
 	return a.floats[off : off+n : off+n], nil
+}
+
+func (b *Backend) halves(at kernel.Addr, n int) ([]uint16, error) {
+	a, off, err := b.find(at)
+	if err != nil {
+		return nil, err
+	}
+	off /= kernel.BF16.Size()
+	if n < 0 || off+n > 2*len(a.floats) {
+		return nil, fmt.Errorf("address %#x: no %d bfloat16 there", at, n)
+	}
+	all := unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(a.floats))), 2*len(a.floats))
+	return all[off : off+n : off+n], nil
 }
 
 func (b *Backend) ints(at kernel.Addr, n int) ([]int32, error) {
@@ -138,6 +165,7 @@ func (b *Backend) ints(at kernel.Addr, n int) ([]int32, error) {
 	if err != nil {
 		return nil, err
 	}
+	off /= kernel.I32.Size()
 	if n < 0 || off+n > len(a.ints) {
 		return nil, fmt.Errorf("address %#x: no %d int32 there", at, n)
 	}

@@ -3,6 +3,7 @@ package ref
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/banyan-train/banyan/worker/kernel"
 )
@@ -37,6 +38,15 @@ type operands struct {
 	b   *Backend
 	op  *kernel.Op
 	err error
+	half []widened
+}
+
+// widened is a BF16 operand as floats. What the op changes is rounded and stored when it is done;
+// what it only reads is left alone, since it may be the same memory as an output.
+type widened struct {
+	stored []uint16
+	before []float32
+	floats []float32
 }
 
 func (o *operands) n(i int) int { return int(o.op.N[i]) }
@@ -44,11 +54,35 @@ func (o *operands) n(i int) int { return int(o.op.N[i]) }
 func (o *operands) x(i int) float64 { return float64(o.op.X[i]) }
 
 func (o *operands) f(i, n int) []float32 {
+	if o.op.Half(i) {
+		return o.widen(i, n)
+	}
 	s, err := o.b.floats(o.op.P[i], n)
 	if err != nil && o.err == nil {
 		o.err = fmt.Errorf("operand %d: %w", i, err)
 	}
 	return s
+}
+
+func (o *operands) widen(i, n int) []float32 {
+	stored, err := o.b.halves(o.op.P[i], n)
+	if err != nil && o.err == nil {
+		o.err = fmt.Errorf("operand %d: %w", i, err)
+	}
+	w := widened{stored, make([]float32, n), make([]float32, n)}
+	for j, h := range stored {
+		w.before[j], w.floats[j] = kernel.FromBF16(h), kernel.FromBF16(h)
+	}
+	o.half = append(o.half, w)
+	return w.floats
+}
+
+func (w widened) store() {
+	for j, x := range w.floats {
+		if math.Float32bits(x) != math.Float32bits(w.before[j]) {
+			w.stored[j] = kernel.ToBF16(x)
+		}
+	}
 }
 
 // optional is f of an operand that may be absent: nil then.
@@ -82,6 +116,9 @@ func (o *operands) ids(i, n, limit int, masked bool) []int32 {
 func (o *operands) do(f func()) error {
 	if o.err == nil {
 		f()
+		for _, w := range o.half {
+			w.store()
+		}
 	}
 	return o.err
 }
@@ -116,7 +153,9 @@ func runElementwise(o *operands) error {
 		return o.do(func() { SumSquares(sums, x, chunk) })
 	}
 	p, m, v, g := o.f(0, n), o.f(1, n), o.f(2, n), o.f(3, n)
+	half := o.optional(4, n)
 	return o.do(func() {
+		defer func() { copy(half, p) }()
 		AdamW(p, m, v, g, kernel.AdamWStep{LR: o.op.X[0], Beta1: o.op.X[1], Beta2: o.op.X[2],
 			Eps: o.op.X[3], WeightDecay: o.op.X[4], Correction1: o.op.X[5],
 			Correction2: o.op.X[6], GradScale: o.op.X[7]})
