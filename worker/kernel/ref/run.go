@@ -35,9 +35,9 @@ func (b *Backend) runOne(op *kernel.Op) error {
 
 // operands resolves the operands of one op; the first failure is kept in err.
 type operands struct {
-	b   *Backend
-	op  *kernel.Op
-	err error
+	b    *Backend
+	op   *kernel.Op
+	err  error
 	half []widened
 }
 
