@@ -8,11 +8,12 @@ import (
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
-// TestI11_DerivedEventsComeOnceBeforeTheirStep: whether bus, hub or curve brings a step, and however
-// often, the events that follow from it come once, right before it.
+// TestI11_DerivedEventsComeOnceBeforeTheirStep: whether bus or hub brings a step, and how often,
+// the events that follow from it come once, right before it.
 func TestI11_DerivedEventsComeOnceBeforeTheirStep(t *testing.T) {
 	v := &viewer{ctx: t.Context()}
-	w := &watcher{m: &member{cfg: testConfig(), machine: state.New()}, run: "r", stream: v,
+	m := &member{cfg: testConfig(), machine: state.New()}
+	w := &watcher{m: m, run: "r", stream: v,
 		events: map[uint64]map[pb.EventKind]bool{}, early: map[uint64]*pb.StepRecord{}}
 	records := []*pb.StepRecord{stepRecord(1, 1), stepRecord(2, 2), stepRecord(3, 3)}
 	records[1].Skipped = "loss NaN, grad norm 1: not finite"

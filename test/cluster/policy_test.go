@@ -1,0 +1,114 @@
+package cluster
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	pb "github.com/banyan-train/banyan/proto/banyan/v1"
+)
+
+// watched are the edits that evaluate two held-out sets, skip spiking updates, train the embeddings
+// alone at first, and stop the run when the set of odd text is forgotten: text that the corpora do
+// not have, so that training makes it less likely than the random base model takes it for.
+func (c *cluster) watched() []string {
+	c.t.Helper()
+	odd := strings.Repeat("~|^<_QZ#=@", 40)
+	path := c.path("odd.jsonl")
+	if err := os.WriteFile(path, []byte("{\"text\": \""+odd+"\"}\n"), 0o644); err != nil {
+		c.t.Fatal(err)
+	}
+	sets := fmt.Sprintf("[{name: odd, uri: %q, lang: en}, "+
+		"{name: zh-held, uri: %q, lang: zh, max_sequences: 5}]", path, corpora()+"/zh-facts.jsonl")
+	return []string{
+		"eval={every: 4, sets: " + sets + ", guard: {set: odd, max_regression: 0.02, " +
+			"action: stop, patience: 5}}",
+		"train.spike={non_finite: skip, loss: skip, zscore: 0.5, window: 4, max_skips: 20}",
+		"train.phases=[{until: 6, train: [embeddings, head], lr: 1e-3}]",
+	}
+}
+
+// guarded waits for the guard to stop a run, and answers the curve up to there.
+func (c *cluster) guarded(run string, w *watcher) *outcome {
+	c.t.Helper()
+	curve := w.finish()
+	r := c.run(run)
+	if r.GetState() != pb.RunState_STOPPED || !strings.Contains(r.GetReason(), "held-out set odd") {
+		c.t.Fatalf("run %s is %s: %s", run, r.GetState(), r.GetReason())
+	}
+	skipped := 0
+	for _, s := range curve {
+		if s.GetSkipped() != "" {
+			skipped++
+		}
+	}
+	if skipped == 0 || skipped == len(curve) {
+		c.t.Fatalf("%d of %d updates were skipped; the test needs some", skipped, len(curve))
+	}
+	if got := w.count(pb.EventKind_UPDATE_SKIPPED); got != skipped {
+		c.t.Errorf("%d UPDATE_SKIPPED events for %d skipped updates", got, skipped)
+	}
+	if got := w.count(pb.EventKind_GUARD_ALARM); got != 1 {
+		c.t.Errorf("%d GUARD_ALARM events, want 1", got)
+	}
+	if !slices.ContainsFunc(curve, func(s *pb.StepRecord) bool { return len(s.GetEval()) == 2 }) {
+		c.t.Error("no evaluation in the curve")
+	}
+	return &outcome{curve, c.digest(run)}
+}
+
+// TestI3_EvaluationGuardAndSkipsSurviveKills stops a run by its guard, undisturbed on one worker,
+// and on one to three while ranks, a worker and the leader are killed: the same curve, evaluations
+// and skipped updates included. Both go on after the same edit, to the same end.
+func TestI3_EvaluationGuardAndSkipsSurviveKills(t *testing.T) {
+	single := newCluster(t, 1, 1)
+	first := single.launch(append(single.watched(), "resources.workers=1")...)
+	want := single.guarded(first, single.watch(first))
+	stopped := uint64(len(want.curve))
+	if stopped < 10 || stopped >= totalSteps {
+		t.Fatalf("the guard stopped the control at step %d of %d; the test needs room", stopped,
+			totalSteps)
+	}
+	edits := []string{"--set", "eval.every=7", "--set", "eval.guard.action=alarm",
+		"--set", fmt.Sprint("train.steps=", stopped+20)}
+	single.mustCLI(append([]string{"resume", first}, edits...)...)
+	end := single.complete(first)
+
+	c := newCluster(t, 3, 3)
+	run := c.launch(append(c.watched(), "resources.workers=1..3")...)
+	w := c.watch(run)
+	w.awaitStep(3)
+	c.procs["w2"].kill()
+	w.awaitStep(stopped - 6)
+	c.start("w2")
+	leader := c.leader()
+	c.procs[leader].kill()
+	w.awaitStep(stopped)
+	c.start(leader)
+	got := c.guarded(run, w)
+	if n := c.run(run).GetGeneration(); n < 2 {
+		t.Fatalf("the run had %d generations: nothing hit it", n)
+	}
+	want.same(t, got.curve, got.digest)
+
+	c.mustCLI(append([]string{"resume", run}, edits...)...)
+	w = c.watch(run)
+	w.awaitStep(stopped + 3)
+	for _, pid := range append(c.procs["w1"].ranks(), c.procs["w3"].ranks()...) {
+		_ = syscall.Kill(pid, syscall.SIGKILL) // it may be gone already
+	}
+	curve := w.finish()
+	end.same(t, curve, c.digest(run))
+	if len(curve[stopped].GetEvalBase()) > 0 {
+		t.Error("the resume took a new baseline")
+	}
+	for _, r := range curve[stopped:] {
+		due := r.GetStep()%7 == 0 || r.GetStep() == stopped+20
+		if due != (len(r.GetEval()) == 2) {
+			t.Errorf("step %d of the edited run has %d evaluations", r.GetStep(), len(r.GetEval()))
+		}
+	}
+}
