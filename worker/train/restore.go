@@ -12,11 +12,16 @@ import (
 
 // restore fills the shards from the checkpoint the assignment names, or from the base model, and
 // returns the data cursor (nil: the beginning).
-func (t *trainer) restore(ctx context.Context) (*dataset.Cursor, error) {
+func (t *trainer) restore(ctx context.Context) (cursor *dataset.Cursor, err error) {
 	if ref := t.assignment.GetRestore(); ref != nil {
-		return t.restoreCheckpoint(ctx, ref.GetUri(), ref.GetDigest())
+		cursor, err = t.restoreCheckpoint(ctx, ref.GetUri(), ref.GetDigest())
+	} else {
+		err = t.restoreBase(ctx)
 	}
-	return nil, t.restoreBase(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return cursor, t.shards.round(t.backend)
 }
 
 // restoreBase reads the own shard of every parameter from the Hugging Face folder, whose files

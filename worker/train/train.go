@@ -113,10 +113,11 @@ func (t *trainer) build() (err error) {
 	if t.layout, err = newLayout(t.spec, int(a.GetRank()), int(a.GetWorld())); err != nil {
 		return err
 	}
-	t.units, t.compute = model.Units(t.resolved.GetModel()), kernel.F32
+	options := model.OptionsOf(t.spec.GetTrain())
+	t.units, t.compute = model.Units(t.resolved.GetModel()), options.Precision
 	shape := model.Shape{Batch: t.layout.microBatch, SeqLen: t.layout.seqLen}
-	if t.model, err = model.New(t.resolved.GetModel(), shape, t.backend,
-		model.OptionsOf(t.spec.GetTrain())); err != nil {
+	t.model, err = model.New(t.resolved.GetModel(), shape, t.backend, options)
+	if err != nil {
 		return fmt.Errorf("build model: %w", err)
 	}
 	zero3 := t.spec.GetTrain().GetSharding() == pb.Sharding_ZERO3 && t.layout.world > 1
