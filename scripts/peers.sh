@@ -1,6 +1,6 @@
 #!/bin/sh
 # Compares Banyan with its peers on a Hugging Face folder: transformers must load it and compute
-# the same logits, tokenizers must give the same ids.
+# the same logits, tokenizers must give the same ids, and PyTorch must train as we do.
 #
 #   scripts/peers.sh PYTHON BANYAN FOLDER
 #
@@ -27,3 +27,7 @@ HF_HUB_OFFLINE=1 "$python" scripts/peer_logits.py "$folder" "$tmp/logits.json"
 cat examples/corpora/*.jsonl dataset/tokenize/testdata/goldens.jsonl >"$tmp/texts.jsonl"
 "$banyan" tokenizer encode "$folder" <"$tmp/texts.jsonl" >"$tmp/ids.jsonl"
 "$python" scripts/peer_tokenizer.py "$folder" <"$tmp/ids.jsonl"
+
+# 200 steps of training on the shipped texts, against PyTorch.
+BANYAN_CURVE=$tmp go test -count=1 -run TestPeerCurve ./worker/train
+HF_HUB_OFFLINE=1 "$python" scripts/peer_curve.py "$tmp"

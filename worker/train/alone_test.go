@@ -78,7 +78,10 @@ func (f *fixture) lossOf(t *testing.T, sequences []dataset.Sequence) (loss, norm
 	return loss / targets, math.Sqrt(norm) / targets
 }
 
-func (f *fixture) firstBatch(t *testing.T) *dataset.Batch {
+func (f *fixture) firstBatch(t *testing.T) *dataset.Batch { return f.batches(t, 1)[0] }
+
+// batches are the first n global batches of the run.
+func (f *fixture) batches(t *testing.T, n int) (out []*dataset.Batch) {
 	t.Helper()
 	tok, err := tokenize.LoadPinned(t.Context(), f.opener, f.resolved.GetTokenizer())
 	must(t, err)
@@ -89,7 +92,10 @@ func (f *fixture) firstBatch(t *testing.T) *dataset.Batch {
 		Hi: dataset.Slot(train.GetGlobalBatch())}, nil)
 	must(t, err)
 	defer stream.Close()
-	batch, err := stream.Next(t.Context())
-	must(t, err)
-	return batch
+	for range n {
+		batch, err := stream.Next(t.Context())
+		must(t, err)
+		out = append(out, batch)
+	}
+	return out
 }

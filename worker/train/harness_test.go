@@ -48,12 +48,17 @@ type shape struct {
 	sharding                               pb.Sharding
 	tied                                   bool
 	lr                                     float64
+	wide                                   bool // a model that learns something
 }
 
 func (s shape) config() *pb.ModelConfig {
-	return &pb.ModelConfig{Family: "llama", VocabSize: 4096, HiddenSize: 32, IntermediateSize: 80,
+	cfg := &pb.ModelConfig{Family: "llama", VocabSize: 4096, HiddenSize: 32, IntermediateSize: 80,
 		Layers: 2, Heads: 4, KvHeads: 2, HeadDim: 8, RopeTheta: 10000, RmsNormEps: 1e-5,
 		TiedEmbeddings: s.tied, MaxPositions: 128, InitializerRange: 0.05, BosId: -1, EosId: 0}
+	if s.wide {
+		cfg.HiddenSize, cfg.IntermediateSize, cfg.HeadDim = 64, 176, 16
+	}
+	return cfg
 }
 
 func newFixture(t *testing.T, s shape) *fixture {
