@@ -9,8 +9,8 @@ import (
 // Memory is what one rank of a world needs, in bytes: the largest rank, rounded up to whole
 // chunks. It counts buffers of tensors; code, text and the network's buffers come on top.
 type Memory struct {
-	State       int64 // own shard: fp32 parameters, both AdamW moments, summed gradient
-	Sums        int64 // partial sums of the fixed tree, at worst
+	State       int64 // own shard: parameters and both AdamW moments
+	Sums        int64 // partial sums of the fixed tree, at worst; the last one is the gradient
 	Gather      int64 // whole units gathered from all ranks
 	Gradients   int64 // whole-unit gradients on their way out and in
 	Activations int64 // of one micro-batch
@@ -36,36 +36,51 @@ func EstimateMemory(r *pb.ResolvedRun, world int) Memory {
 		most = max(most, int64(u.Size))
 	}
 	m := Memory{
-		State: 4 * float * shard,
-		Sums:  int64(tree.Buffers(int(t.GetLogicalShards()), world)) * float * shard,
-		// Two units under way, each once to send and once received, and the embedding's own.
-		Gradients: float * (4*most + int64(units[0].Size)),
+		State: 3 * float * shard,
 		Activations: model.MemoryBytes(r.GetModel(),
 			model.Shape{Batch: int(t.GetMicroBatch()), SeqLen: int(r.GetSpec().GetData().GetSeqLen())},
 			model.OptionsOf(t)),
 		Snapshot: 3 * float * shard,
+		HeldOut:  heldOutBytes(r.GetSpec(), world),
 	}
-	m.HeldOut = heldOutBytes(r.GetSpec(), world)
+	leaves := int(t.GetLogicalShards())
+	if t.GetNumerics() == pb.Numerics_FAST {
+		leaves = world
+	}
+	if world == 1 || t.GetNumerics() == pb.Numerics_FAST || t.GetSharding() == pb.Sharding_ZERO1 {
+		m.Sums = wholeSums(leaves, world, float*all, float*shard)
+		m.Gradients = float * (most + int64(units[0].Size))
+	} else {
+		m.Sums = int64(tree.Buffers(leaves, world)) * float * shard
+		// Two units under way, each once to send and once received, and the embedding's own.
+		m.Gradients = float * (4*most + int64(units[0].Size))
+	}
 	param := int64(float) // bytes of a gathered parameter
 	if t.GetPrecision() == pb.Precision_BF16 {
 		param = 2
 		m.State += param * shard // what is gathered, beside the master weights
 	}
-	if t.GetSharding() == pb.Sharding_ZERO1 {
-		m.Gradients += float * all // whole until the step's end
-	}
-	switch {
-	case world == 1: // the shard is the unit
-	case t.GetSharding() == pb.Sharding_ZERO3:
+	m.Gather = param * (all - shard) // around the own shard
+	if t.GetSharding() == pb.Sharding_ZERO3 && world > 1 {
 		needs := int64(1)
 		if r.GetModel().GetTiedEmbeddings() {
 			needs = 2 // the head reads the embedding too
 		}
 		m.Gather = param * min(all, (needs+1)*most)
-	default:
-		m.Gather = param * all
 	}
 	return m
+}
+
+// wholeSums is the memory of sums of whole units, all bytes each, and of what the other ranks send
+// of theirs for the own shard.
+func wholeSums(leaves, world int, all, shard int64) int64 {
+	own, pieces := 0, 0
+	for k := range world {
+		r := tree.Leaves(k, world, leaves)
+		own = max(own, tree.OwnBuffers(leaves, r))
+		pieces += len(tree.Subtrees(leaves, r))
+	}
+	return int64(own)*all + int64(pieces-1)*shard
 }
 
 // heldOutBytes is what a rank keeps of the held-out sets: four numbers of 4 bytes a token.

@@ -48,13 +48,20 @@ type shape struct {
 	sharding                               pb.Sharding
 	tied                                   bool
 	lr                                     float64
-	wide                                   bool // a model that learns something
+	wide                                   bool   // a model that learns something
+	family                                 string // "": llama
 }
 
 func (s shape) config() *pb.ModelConfig {
 	cfg := &pb.ModelConfig{Family: "llama", VocabSize: 4096, HiddenSize: 32, IntermediateSize: 80,
 		Layers: 2, Heads: 4, KvHeads: 2, HeadDim: 8, RopeTheta: 10000, RmsNormEps: 1e-5,
 		TiedEmbeddings: s.tied, MaxPositions: 128, InitializerRange: 0.05, BosId: -1, EosId: 0}
+	switch s.family {
+	case "qwen2":
+		cfg.Family, cfg.QkvBias = s.family, true
+	case "qwen3":
+		cfg.Family, cfg.QkNorm, cfg.HeadDim = s.family, true, 12 // no part of the hidden size
+	}
 	if s.wide {
 		cfg.HiddenSize, cfg.IntermediateSize, cfg.HeadDim = 64, 176, 16
 	}

@@ -14,9 +14,9 @@ import (
 // The factors of the reproducibility matrix. A digest is a function of the kernels' class, the
 // precision and the model alone: these are the key. The other factors must not show.
 var (
-	matrixModels     = []string{"tied", "untied"}
+	matrixModels     = []string{"llama", "qwen2", "qwen3"}
 	matrixPrecisions = []pb.Precision{pb.Precision_FP32}
-	matrixRecomputes = []pb.Recompute{pb.Recompute_NONE}
+	matrixRecomputes = []pb.Recompute{pb.Recompute_NONE, pb.Recompute_ATTENTION, pb.Recompute_FULL}
 	matrixShardings  = []pb.Sharding{pb.Sharding_ZERO1, pb.Sharding_ZERO2, pb.Sharding_ZERO3}
 	matrixWorlds     = []int{1, 2, 3, 4}
 	matrixThreads    = []int{1, 2, 3}
@@ -121,7 +121,7 @@ func TestI3_ReproducibilityMatrix(t *testing.T) {
 	s := shape{globalBatch: 12, microBatch: 1, logicalShards: 8, steps: 2, every: 2, lr: 1e-2}
 	fixtures := map[string]*fixture{}
 	for _, model := range matrixModels {
-		s.tied = model == "tied"
+		s.family, s.tied = model, model != "qwen2"
 		fixtures[model] = newFixture(t, s)
 	}
 	want := map[key]string{}

@@ -22,8 +22,6 @@ func supported(s *pb.RunSpec) error {
 	switch {
 	case t.GetPrecision() == pb.Precision_BF16:
 		return refuse("precision", t.GetPrecision(), "fp32")
-	case t.GetRecompute() > pb.Recompute_NONE:
-		return refuse("recompute", t.GetRecompute(), "none")
 	}
 	return nil
 }
