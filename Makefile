@@ -59,7 +59,7 @@ bench: ## benchmarks of every package
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: peers
-peers: build .venv/installed ## compare with transformers and tokenizers (.demo/export, if there)
+peers: build .venv/installed ## compare with transformers and tokenizers, every family (.demo/export too, if there)
 	sh scripts/peers.sh .venv/bin/python bin/banyan .demo/export
 
 .venv/installed: scripts/requirements.txt

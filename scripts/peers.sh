@@ -1,6 +1,7 @@
 #!/bin/sh
-# Compares Banyan with its peers on a Hugging Face folder: transformers must load it and compute
-# the same logits, tokenizers must give the same ids, and PyTorch must train as we do.
+# Compares Banyan with its peers: on a Hugging Face folder, which transformers must load and compute
+# the same logits from, and whose tokenizer must give the same ids; on random models of every family,
+# both ways (scripts/peer_families.py); and PyTorch must train as we do.
 #
 #   scripts/peers.sh PYTHON BANYAN FOLDER
 #
@@ -22,11 +23,14 @@ fi
 # A fixed input of 96 tokens, all over a vocabulary of 4096.
 ids=$(awk 'BEGIN { for (i = 0; i < 96; i++) printf "%s%d", i ? "," : "", (i * 613 + 11) % 4096 }')
 "$banyan" model logits --model "$folder" --ids "$ids" >"$tmp/logits.json"
-HF_HUB_OFFLINE=1 "$python" scripts/peer_logits.py "$folder" "$tmp/logits.json"
+HF_HUB_OFFLINE=1 "$python" scripts/peer_logits.py "$folder" "$tmp/logits.json" "$ids"
 
 cat examples/corpora/*.jsonl dataset/tokenize/testdata/goldens.jsonl >"$tmp/texts.jsonl"
 "$banyan" tokenizer encode "$folder" <"$tmp/texts.jsonl" >"$tmp/ids.jsonl"
 "$python" scripts/peer_tokenizer.py "$folder" <"$tmp/ids.jsonl"
+
+mkdir "$tmp/families"
+HF_HUB_OFFLINE=1 "$python" scripts/peer_families.py "$banyan" "$tmp/families"
 
 # 200 steps of training on the shipped texts, against PyTorch.
 BANYAN_CURVE=$tmp go test -count=1 -run TestPeerCurve ./worker/train

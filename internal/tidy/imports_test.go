@@ -55,6 +55,7 @@ var table = map[string]string{
 	"worker/kernel/cpu": "worker/kernel",
 	"worker/model":      "proto worker/kernel",
 	"worker/optim":      "proto worker/kernel",
+	"worker/probe":      "checkpoint/hf proto worker/kernel worker/model",
 	"worker/train": "checkpoint checkpoint/hf checkpoint/manifest collective collective/tree " +
 		"dataset dataset/tokenize proto store worker/kernel worker/model worker/optim",
 	"worker/rank": "checkpoint collective collective/tcp dataset/source internal/frame proto store " +
@@ -85,7 +86,7 @@ var table = map[string]string{
 	"tools/s3server":         "",
 	"cmd/banyan": "checkpoint checkpoint/export checkpoint/hf client coordinator/server " +
 		"coordinator/spec coordinator/state dataset/tokenize internal/local internal/view proto " +
-		"store store/router worker/agent worker/kernel worker/kernel/cpu worker/model worker/rank",
+		"store store/router worker/agent worker/kernel/cpu worker/model worker/probe worker/rank",
 }
 
 // testOnly are folders of tests alone, which may import what they test.

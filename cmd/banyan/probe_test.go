@@ -1,0 +1,78 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// runLine runs a command line and returns what it prints.
+func runLine(t *testing.T, line ...string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	cmd := modelCommand()
+	cmd.SetArgs(line)
+	cmd.SetOut(&out)
+	cmd.SetErr(&out)
+	cmd.SilenceUsage, cmd.SilenceErrors = true, true
+	err := cmd.ExecuteContext(t.Context())
+	return out.String(), err
+}
+
+const tinyConfig = `{"model_type":"llama","vocab_size":31,"hidden_size":16,"intermediate_size":24,
+	"num_hidden_layers":1,"num_attention_heads":2,"max_position_embeddings":32}`
+
+// The two probes of a model folder: what they print, and what they say when used wrongly.
+func TestProbes(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	m, config := filepath.Join(dir, "model"), file("config.json", tinyConfig)
+	if _, err := runLine(t, "init", m, "--config", config, "--dtype", "bf16"); err != nil {
+		t.Fatal(err)
+	}
+	out, err := runLine(t, "logits", "--model", m, "--ids", "1, 2,3")
+	var logits map[string][]float64
+	if err != nil || strings.Count(out, "\n") != 1 || json.Unmarshal([]byte(out), &logits) != nil ||
+		len(logits) != 2 || len(logits["logits"]) != 3*31 || logits["shape"][1] != 31 {
+		t.Errorf("logits printed %.200s (%v)", out, err)
+	}
+	ids := file("ids.jsonl", "{\"ids\":[1,2,3]}\n{\"ids\":[4,5]}\n")
+	out, err = runLine(t, "loss", "--model", m, "--jsonl", ids, "--seq-len", "2")
+	var loss struct{ Loss, Targets float64 }
+	if err != nil || json.Unmarshal([]byte(out), &loss) != nil || loss.Targets != 3 || loss.Loss < 3 {
+		t.Errorf("loss printed %.200s (%v)", out, err)
+	}
+	for want, line := range map[string][]string{
+		"--precision":           {"logits", "--model", m, "--ids", "1", "--precision", "fp16"},
+		"--model: want":         {"logits", "--ids", "1"},
+		`--ids: "x" is not`:     {"logits", "--model", m, "--ids", "1,x"},
+		`--ids: "" is not`:      {"logits", "--model", m},
+		"--dtype":               {"init", m, "--config", config, "--dtype", "fp8"},
+		"--jsonl":               {"loss", "--model", m, "--jsonl", filepath.Join(dir, "none")},
+		"config.json":           {"logits", "--model", filepath.Join(dir, "none"), "--ids", "1"},
+		"token id 31":           {"logits", "--model", m, "--ids", "31"},
+		"no targets in 0":       {"loss", "--model", m, "--jsonl", file("empty", "")},
+		"name one by --token":   {"loss", "--model", m, "--jsonl", file("text", `{"text":"ab"}`)},
+		"seq_len is 33":         {"loss", "--model", m, "--jsonl", ids, "--seq-len", "33"},
+		"model_type\" is \"x\"": {"init", m, "--config", file("bad", `{"model_type":"x"}`)},
+	} {
+		out, err := runLine(t, line...)
+		if err == nil || !strings.Contains(err.Error(), want) || out != "" {
+			t.Errorf("%v: error is %v, want one with %q (printed %q)", line, err, want, out)
+		}
+		usage := strings.HasPrefix(want, "--") || strings.HasPrefix(want, "model_type")
+		if usage && !errors.Is(err, errUsage) {
+			t.Errorf("%v: %v is no usage error", line, err)
+		}
+	}
+}

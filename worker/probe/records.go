@@ -1,0 +1,85 @@
+package probe
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"unicode/utf8"
+)
+
+// maxRecord is the longest line that is read, in bytes, as in training.
+const maxRecord = 16 << 20
+
+// Records reads documents from JSON lines: a text under the given field, or token ids under "ids".
+// Blank lines are skipped. Errors name the line.
+type Records struct {
+	in     *bufio.Scanner
+	field  string
+	encode func(text string) ([]int32, error)
+	line   int
+}
+
+var _ Documents = (*Records)(nil)
+
+// NewRecords reads from r. encode is called for records with a text.
+func NewRecords(r io.Reader, field string, encode func(text string) ([]int32, error)) *Records {
+	s := bufio.NewScanner(r)
+	s.Buffer(make([]byte, 0, 64<<10), maxRecord)
+	return &Records{in: s, field: field, encode: encode}
+}
+
+// Next implements Documents.
+func (r *Records) Next() (Document, error) {
+	for r.in.Scan() {
+		r.line++
+		if len(r.in.Bytes()) == 0 {
+			continue
+		}
+		d, err := r.parse(r.in.Bytes())
+		if err != nil {
+			return Document{}, fmt.Errorf("line %d: %w", r.line, err)
+		}
+		return d, nil
+	}
+	if err := r.in.Err(); errors.Is(err, bufio.ErrTooLong) {
+		return Document{}, fmt.Errorf("line %d: longer than %d bytes; split the record", r.line+1,
+			maxRecord)
+	} else if err != nil {
+		return Document{}, fmt.Errorf("after line %d: %w", r.line, err)
+	}
+	return Document{}, io.EOF
+}
+
+func (r *Records) parse(line []byte) (Document, error) {
+	if !utf8.Valid(line) {
+		return Document{}, errors.New("not valid UTF-8")
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(line, &members); err != nil {
+		return Document{}, fmt.Errorf("not a JSON object: %w", err)
+	}
+	if raw, ok := members[r.field]; ok {
+		var text *string
+		if err := json.Unmarshal(raw, &text); err != nil || text == nil {
+			return Document{}, fmt.Errorf("field %q is %.100s, want a string", r.field, raw)
+		}
+		ids, err := r.encode(*text)
+		return Document{IDs: ids, Bytes: len(*text)}, err
+	}
+	raw, ok := members["ids"]
+	if !ok {
+		return Document{}, fmt.Errorf("has neither a field %q nor \"ids\"", r.field)
+	}
+	var list []*int32 // null would pass for 0
+	if err := json.Unmarshal(raw, &list); err != nil || list == nil || slices.Contains(list, nil) {
+		return Document{}, fmt.Errorf("field \"ids\" is %.100s, want a list of token ids", raw)
+	}
+	d := Document{IDs: make([]int32, len(list))}
+	for i, id := range list {
+		d.IDs[i] = *id
+	}
+	return d, nil
+}
