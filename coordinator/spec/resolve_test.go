@@ -250,7 +250,8 @@ func write(t *testing.T, file, text string) {
 func TestRenderPlan(t *testing.T) {
 	for name, set := range map[string][]string{
 		"plan-zero2": nil,
-		"plan-zero3": {"train.sharding=zero3", "resources.workers=3", "train.global_batch=64",
+		"plan-zero3": {"train.sharding=zero3", "train.numerics=reproducible",
+			"resources.workers=3", "train.global_batch=64",
 			"train.logical_shards=8", "train.schedule={kind: cosine}"},
 		"plan-zero1": {"train.sharding=zero1", "train.precision=fp32", "train.phases=[]",
 			"resources.workers=2", "eval.guard.action=stop", "train.recompute=none"},

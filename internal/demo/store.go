@@ -24,6 +24,7 @@ func (d *demo) startStore(ctx context.Context) error {
 		{"store", "make-bucket", "models"},
 		{"store", "make-bucket", "ckpt"},
 		{"store", "copy", d.example("corpora"), "s3://corpora"},
+		{"store", "copy", d.example("held-out"), "s3://corpora/held-out"},
 		{"model", "init", "s3://models/seed", "--config", d.example("model", "config.json"),
 			"--tokenizer", d.example("tokenizer")},
 	} {

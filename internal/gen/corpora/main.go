@@ -12,6 +12,7 @@ import (
 
 // corpus is one file to write.
 type corpus struct {
+	dir   string
 	name  string
 	lang  string
 	size  int // bytes; the file ends with the first document that reaches it
@@ -21,15 +22,30 @@ type corpus struct {
 // shortest is the least number of characters of a document.
 const shortest = 100
 
+// The held-out sets are other documents of the same grammar, in a folder of their own: a wildcard
+// over the corpora must not take them in.
 var corpora = []corpus{
-	{"en-stories", "en", 360_000, story},
-	{"en-facts", "en", 320_000, facts},
-	{"zh-stories", "zh", 360_000, story},
-	{"zh-facts", "zh", 320_000, facts},
+	{"corpora", "en-stories", "en", 360_000, story},
+	{"corpora", "en-facts", "en", 320_000, facts},
+	{"corpora", "zh-stories", "zh", 360_000, story},
+	{"corpora", "zh-facts", "zh", 320_000, facts},
+	{"held-out", "en", "en", 32_000, mixed},
+	{"held-out", "zh", "zh", 32_000, mixed},
 }
 
+// mixed writes a story or facts.
+func mixed(w *writer) string {
+	if w.rng.between(0, 1) == 0 {
+		return story(w)
+	}
+	return facts(w)
+}
+
+// file is the path of the file in a folder.
+func (c corpus) file(root string) string { return filepath.Join(root, c.dir, c.name+".jsonl") }
+
 func main() {
-	out := flag.String("out", "examples/corpora", "folder to write to")
+	out := flag.String("out", "examples", "folder to write to")
 	flag.Parse()
 	if err := run(*out); err != nil {
 		fmt.Fprintln(os.Stderr, "corpora:", err)
@@ -38,15 +54,15 @@ func main() {
 }
 
 func run(out string) error {
-	if err := os.MkdirAll(out, 0o755); err != nil {
-		return fmt.Errorf("make folder: %w", err)
-	}
 	for _, c := range corpora {
 		data, err := c.generate()
 		if err != nil {
 			return fmt.Errorf("generate %s: %w", c.name, err)
 		}
-		if err := os.WriteFile(filepath.Join(out, c.name+".jsonl"), data, 0o644); err != nil {
+		if err := os.MkdirAll(filepath.Join(out, c.dir), 0o755); err != nil {
+			return fmt.Errorf("make folder: %w", err)
+		}
+		if err := os.WriteFile(c.file(out), data, 0o644); err != nil {
 			return fmt.Errorf("write corpus: %w", err)
 		}
 	}
