@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
-BATCH, SEQ_LEN, VOCAB = 2, 144, 96  # 288 rows: more than one row chunk of the head
+BATCH, SEQ_LEN, VOCAB = 2, 144, 96
 LOGIT_STRIDE = 16  # rows of logits kept: 0, 16, ...
 
 

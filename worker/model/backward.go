@@ -51,7 +51,7 @@ func (m *Model) embedBackward(grad kernel.Tensor) []kernel.Op {
 	return []kernel.Op{kernel.Fill(grad, 0), add}
 }
 
-// grads of y[R,out] = x[R,in] * w[out,in]^T: dw[out,in] = dy^T x, and dx (+)= dy w.
+// grads of y[R,out] = x[R,in] * w[out,in]^T: dw[out,in] = dy^T x, and dx (+)= dy w. dx may be x.
 func linearGrad(dw, dx, dy, x, w kernel.Tensor, rows, out, in int, add bool) []kernel.Op {
 	return []kernel.Op{
 		kernel.Matmul(dw, dy, x, out, in, rows, kernel.MatmulOptions{TransA: true}),
@@ -102,9 +102,9 @@ func (m *Model) operand(ops []kernel.Op) ([]kernel.Op, kernel.Tensor) {
 func (m *Model) feedForwardBackward(b *block, w, g weights) []kernel.Op {
 	d, buf, r := m.d, &m.buf, m.shape.rows()
 	ops, dout := m.operand(nil)
-	ops = append(ops, linearGrad(g.down, buf.dff, dout, b.ff, w.down, r, d.c, d.f, false)...)
-	// In place: b.gate and b.up hold their gradients from here on.
-	ops = append(ops, kernel.SwiGLUGrad(b.gate, b.up, buf.dff, b.gate, b.up))
+	// In place: b.ff, then b.gate and b.up hold their gradients from here on.
+	ops = append(ops, linearGrad(g.down, b.ff, dout, b.ff, w.down, r, d.c, d.f, false)...)
+	ops = append(ops, kernel.SwiGLUGrad(b.gate, b.up, b.ff, b.gate, b.up))
 	ops = append(ops, linearGrad(g.gate, buf.dh, b.gate, b.h2, w.gate, r, d.f, d.c, false)...)
 	ops = append(ops, linearGrad(g.up, buf.dh, b.up, b.h2, w.up, r, d.f, d.c, true)...)
 	// The residual: dx already holds the gradient that passes by the norm.

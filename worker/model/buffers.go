@@ -14,8 +14,10 @@ type Shape struct {
 func (s Shape) rows() int { return s.Batch * s.SeqLen }
 
 // headRows is the number of rows whose logits exist at a time. It is fixed: the head's gradient is
-// summed chunk by chunk, so another value gives other bits.
-const headRows = 256
+// summed chunk by chunk, so another value gives other bits. A chunk reads and writes an element of
+// that gradient once, 8 bytes for 2*headRows operations: with fewer rows, fast matrix units wait
+// for memory; more rows only take more of it (4 bytes a logit, 6 in BF16).
+const headRows = 1024
 
 // block holds what a block's forward pass leaves for its backward pass. Its tensors are its own or
 // shared with the other blocks, as the recomputation wants; x is always its own.
@@ -33,7 +35,7 @@ type recipe struct {
 	rstdQ, rstdK kernel.Tensor // [R,H], [R,K]
 	q, k, v      kernel.Tensor // [R,H,D], [R,K,D] twice; q and k rotated
 	rstd2, h2    kernel.Tensor // [R], [R,C] second norm
-	ff           kernel.Tensor // [R,F]
+	ff           kernel.Tensor // [R,F]; the backward pass overwrites it by its gradient
 }
 
 type result struct {
@@ -45,13 +47,15 @@ type result struct {
 // buffers is all device memory of a model, parameters and gradients excepted. The residual, its
 // gradient, what norms and softmax save, logits and losses are F32; all else has the precision.
 type buffers struct {
-	cs                  kernel.Tensor // [T,D] F32: rope table
-	blocks              []block
-	out, rstd, h        kernel.Tensor // [R,C] F32 output of the last block; [R], [R,C] final norm
-	logits, losses      kernel.Tensor // [min(R,headRows),V], [R]
-	dlogits             kernel.Tensor // like logits, in the precision; in F32 they are one
-	dx, dh              kernel.Tensor // [R,C] F32 gradient of the residual; of an input of products
-	dq, dk, dv, dy, dff kernel.Tensor // like q, k, v, y, ff
+	cs             kernel.Tensor // [T,D] F32: rope table
+	blocks         []block
+	out, rstd      kernel.Tensor // [R,C] F32 output of the last block; [R] final norm
+	losses         kernel.Tensor // [R]
+	dx, dh         kernel.Tensor // [R,C] F32 gradient of the residual; of an input of products
+	h              kernel.Tensor // [R,C] final norm; for the head only, as the next two
+	logits         kernel.Tensor // [min(R,headRows),V] F32
+	dlogits        kernel.Tensor // like logits, in the precision; in F32 they are one
+	dq, dk, dv, dy kernel.Tensor // like q, k, v, y; in the same memory as h, logits and dlogits
 
 	tokens, pos, first, targets kernel.Tensor // int32 [R]
 	visible                     kernel.Tensor // int32 [R]: first, or later for the window
@@ -75,6 +79,17 @@ func (c *carver) take(n int) kernel.Tensor {
 
 // memory is what the buffers are cut from. halves is not used in F32.
 type memory struct{ floats, halves, ints carver }
+
+// overlap lets a and b cut from the same place: for tensors that are never needed together.
+func (m *memory) overlap(a, b func()) {
+	floats, halves := m.floats.used, m.halves.used
+	a()
+	afterA := *m
+	m.floats.used, m.halves.used = floats, halves
+	b()
+	m.floats.used = max(m.floats.used, afterA.floats.used)
+	m.halves.used = max(m.halves.used, afterA.halves.used)
+}
 
 func carve(mem *memory, d sizes, s Shape, opt Options) buffers {
 	r, f := s.rows(), mem.floats.take
@@ -102,15 +117,18 @@ func carve(mem *memory, d sizes, s Shape, opt Options) buffers {
 			b.blocks[i].result = cut.result()
 		}
 	}
-	b.out, b.rstd, b.h = f(r*d.c), f(r), act(r*d.c)
-	b.logits, b.losses = f(min(r, headRows)*d.v), f(r)
-	b.dlogits = b.logits
-	if half {
-		b.dlogits = act(min(r, headRows) * d.v)
-	}
-	qn, kn := r*d.h*d.d, r*d.k*d.d
+	b.out, b.rstd, b.losses = f(r*d.c), f(r), f(r)
 	b.dx, b.dh = f(r*d.c), act(r*d.c)
-	b.dq, b.dk, b.dv, b.dy, b.dff = act(qn), act(kn), act(kn), act(qn), act(r*d.f)
+	mem.overlap(func() { // the head is done when the blocks' gradients begin
+		b.h, b.logits = act(r*d.c), f(min(r, headRows)*d.v)
+		b.dlogits = b.logits
+		if half {
+			b.dlogits = act(min(r, headRows) * d.v)
+		}
+	}, func() {
+		qn, kn := r*d.h*d.d, r*d.k*d.d
+		b.dq, b.dk, b.dv, b.dy = act(qn), act(kn), act(kn), act(qn)
+	})
 	ints := mem.ints.take
 	b.tokens, b.pos, b.first, b.targets = ints(r), ints(r), ints(r), ints(r)
 	b.visible = b.first

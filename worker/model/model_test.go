@@ -179,14 +179,16 @@ func TestOrderIsEnforced(t *testing.T) {
 
 func TestLogitsIsTheForwardPass(t *testing.T) {
 	for _, tied := range []bool{false, true} {
-		s := model.Shape{Batch: 1, SeqLen: 300} // more rows than one chunk of the head
-		r := newRig(t, newRef(t), tiny(tied), s)
+		s := model.Shape{Batch: 1, SeqLen: 1100} // more rows than one chunk of the head
+		cfg := tiny(tied)
+		cfg.MaxPositions = 2048
+		r := newRig(t, newRef(t), cfg, s)
 		initRig(r, tied)
 		in := r.Inputs()
 		for i := range in.Tokens {
 			in.Tokens[i], in.Pos[i], in.Targets[i] = int32(i*i%11), int32(i), int32(i%11)
 		}
-		logits, err := model.Logits(tiny(tied), r.be, r.params, in.Tokens)
+		logits, err := model.Logits(cfg, r.be, r.params, in.Tokens)
 		if err != nil {
 			t.Fatal(err)
 		}
