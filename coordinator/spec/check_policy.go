@@ -13,6 +13,7 @@ import (
 const (
 	maxSpikeWindow  = 1024
 	maxHeldOut      = 1 << 16
+	maxAllHeldOut   = 1 << 18 // of all sets; one exchange takes the results of all (28 bytes each)
 	maxPhases       = 64
 	maxEvalSets     = 64
 	maxPhaseEntries = 256
@@ -164,8 +165,9 @@ func (p *parser) checkEval(s *pb.RunSpec) {
 		p.failAt("eval.sets", "add sets: [{name: en-held, uri: ..., lang: en}]",
 			"%d held-out sets, wanted 1 to %d", n, maxEvalSets)
 	}
-	names := map[string]string{}
+	names, all := map[string]string{}, uint64(0)
 	for i, set := range e.Sets {
+		all += uint64(min(set.MaxSequences, maxHeldOut))
 		at := fmt.Sprintf("eval.sets[%d]", i)
 		if p.bad[at] {
 			continue
@@ -182,6 +184,10 @@ func (p *parser) checkEval(s *pb.RunSpec) {
 		} else if set.Name != "" {
 			names[set.Name] = at
 		}
+	}
+	if all > maxAllHeldOut && !p.bad["eval.sets"] {
+		p.failAt("eval.sets", "lower max_sequences", "the sets have %d sequences, at most %d are "+
+			"supported in all", all, maxAllHeldOut)
 	}
 	p.checkGuard(e, names)
 }
