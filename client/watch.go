@@ -27,7 +27,7 @@ func (c *Client) Watch(ctx context.Context, run string, from Cursor, fn func(*pb
 ) error {
 	floor := from.Step // the caller never wants what is before
 	told := false
-	seen := derived{}
+	seen := newSeenEvents()
 	item := func(i *pb.WatchItem) error {
 		told = false
 		return fn(i)
@@ -75,25 +75,56 @@ func mayMove(err error) bool {
 	return false
 }
 
-// derived holds, by kind, the step of the newest event that follows from a step's record. Such an
-// event comes before its step, and again when the connection was lost between the two.
-type derived map[pb.EventKind]uint64
+// seenEvents are the events that may come again when the connection is lost.
+type seenEvents struct {
+	// derived holds, by kind, the step of the newest event that follows from a step's record. It
+	// comes before its step, so again when the connection was lost between the two.
+	derived map[pb.EventKind]uint64
+	// index is the newest one. One command may make several events of one index: kinds are those
+	// that were seen, and a new connection asks for the index once more.
+	index uint64
+	kinds map[pb.EventKind]bool
+}
 
-// before reports whether an event was seen, and notes that it is now. A resume takes steps back.
-func (d derived) before(e *pb.Event) bool {
-	if e.GetKind() == pb.EventKind_RUN_RESUMED {
-		for kind, step := range d {
-			d[kind] = min(step, e.GetStep())
-		}
+func newSeenEvents() *seenEvents {
+	return &seenEvents{derived: map[pb.EventKind]uint64{}, kinds: map[pb.EventKind]bool{}}
+}
+
+// takesBack reports whether steps after the event's come again: after a resume, and in fast
+// numerics after a new generation was made.
+func takesBack(e *pb.Event) bool {
+	return e.GetKind() == pb.EventKind_RUN_RESUMED || e.GetSupersedes() > 0
+}
+
+// before reports whether an event was seen, and notes that it is now.
+func (s *seenEvents) before(e *pb.Event) bool {
+	if e.GetIndex() == 0 {
+		old := e.GetStep() <= s.derived[e.GetKind()]
+		s.derived[e.GetKind()] = max(e.GetStep(), s.derived[e.GetKind()])
+		return old
 	}
-	if e.GetIndex() > 0 {
-		return false
-	}
-	if e.GetStep() <= d[e.GetKind()] {
+	if e.GetIndex() == s.index && s.kinds[e.GetKind()] {
 		return true
 	}
-	d[e.GetKind()] = e.GetStep()
+	if e.GetIndex() > s.index {
+		s.index = e.GetIndex()
+		clear(s.kinds)
+	}
+	s.kinds[e.GetKind()] = e.GetIndex() == s.index || s.kinds[e.GetKind()]
+	if takesBack(e) { // what follows from the steps that come again is new
+		for kind, step := range s.derived {
+			s.derived[kind] = min(step, e.GetStep())
+		}
+	}
 	return false
+}
+
+// after is the event to go on behind.
+func (s *seenEvents) after(at *Cursor) uint64 {
+	if at.Event > 0 && at.Event == s.index {
+		return at.Event - 1
+	}
+	return at.Event
 }
 
 type fnError struct{ err error }
@@ -101,12 +132,12 @@ type fnError struct{ err error }
 func (e *fnError) Error() string { return e.err.Error() }
 
 func watchOnce(ctx context.Context, conn *grpc.ClientConn, run string, at *Cursor, floor uint64,
-	seen derived, fn func(*pb.WatchItem) error,
+	seen *seenEvents, fn func(*pb.WatchItem) error,
 ) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := pb.NewRunServiceClient(conn).Watch(ctx,
-		&pb.WatchRequest{Run: run, AfterStep: at.Step, AfterEvent: at.Event})
+		&pb.WatchRequest{Run: run, AfterStep: at.Step, AfterEvent: seen.after(at)})
 	if err != nil {
 		return err
 	}
@@ -129,7 +160,7 @@ func watchOnce(ctx context.Context, conn *grpc.ClientConn, run string, at *Curso
 				continue
 			}
 			at.Event = max(at.Event, e.GetIndex())
-			if e.GetKind() == pb.EventKind_RUN_RESUMED {
+			if takesBack(e) {
 				at.Step = max(floor, min(at.Step, e.GetStep()))
 			}
 		}

@@ -37,8 +37,9 @@ const (
 // this leader at once, and to the bus through the publisher.
 //
 // A replayed step is compared with its first value and suppressed; a difference breaks promise P2
-// and stops the run, unless its numerics are fast: then the first value stays. A gap is filled from
-// the newest checkpoint's curve, else asked for again.
+// and stops the run. In fast numerics a new generation takes back what older ones made past its
+// start, with an event, and its steps are new ones. A gap is filled from the newest checkpoint's
+// curve, else asked for again.
 type recorder struct {
 	run   string
 	bus   Bus
@@ -166,8 +167,8 @@ func (r *recorder) markEvent(e *pb.Event) bool {
 		r.events[e.GetIndex()] = map[pb.EventKind]bool{}
 	}
 	r.events[e.GetIndex()][e.GetKind()] = true
-	if e.GetKind() == pb.EventKind_RUN_RESUMED {
-		// What was recorded past the resume point is superseded: an edit may change it.
+	if takesBack(e) {
+		// What was recorded past this point is superseded.
 		r.epoch = e.GetIndex()
 		r.resumes = append(r.resumes, e)
 		for r.last > e.GetStep() {

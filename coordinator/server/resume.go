@@ -7,20 +7,35 @@ import (
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
-// superseded reports whether a resume has put a step out of the surviving history: an older
-// generation made it past the step that the run was resumed at, and the edit may change it (I11).
+// takesBack reports whether an event puts steps out of the surviving history: a resume, whose edit
+// may change them, and in fast numerics each new generation, which replays them otherwise.
+func takesBack(e *pb.Event) bool {
+	return e.GetKind() == pb.EventKind_RUN_RESUMED || e.GetSupersedes() > 0
+}
+
+// lastReplaced is the newest generation whose steps an event takes back. (Resumes of earlier
+// versions name it in generation only.)
+func lastReplaced(e *pb.Event) uint64 {
+	if e.GetKind() == pb.EventKind_RUN_RESUMED {
+		return e.GetGeneration()
+	}
+	return e.GetSupersedes()
+}
+
+// superseded reports whether a step is out of the surviving history: an older generation made it,
+// past the step that the run was taken back to (I11).
 func superseded(resumes []*pb.Event, s *pb.StepRecord) bool {
 	return slices.ContainsFunc(resumes, func(x *pb.Event) bool {
-		return s.GetGeneration() <= x.GetGeneration() && s.GetStep() > x.GetStep()
+		return s.GetGeneration() <= lastReplaced(x) && s.GetStep() > x.GetStep()
 	})
 }
 
-// learn takes in the resumes that the replicated state knows. They count from now on, though bus
+// learn takes in what takes steps back, as the replicated state knows it. They count from now on, though bus
 // and hub may come to them later, in an order of their own.
 func (w *watcher) learn(run *pb.Run) {
 	w.generation = max(w.generation, run.GetGeneration())
 	for _, e := range run.GetEvents() {
-		if e.GetKind() != pb.EventKind_RUN_RESUMED || slices.ContainsFunc(w.resumes,
+		if !takesBack(e) || slices.ContainsFunc(w.resumes,
 			func(x *pb.Event) bool { return x.GetIndex() == e.GetIndex() }) {
 			continue
 		}
@@ -37,7 +52,7 @@ func (w *watcher) announce(ctx context.Context, generation, index uint64) error 
 		}
 	}
 	for _, x := range w.resumes {
-		if x.GetGeneration() < generation || x.GetIndex() < index {
+		if lastReplaced(x) < generation || x.GetIndex() < index {
 			if err := w.send(ctx, x); err != nil {
 				return err
 			}

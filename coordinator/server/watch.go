@@ -270,7 +270,7 @@ func (w *watcher) send(ctx context.Context, e *pb.Event) error {
 		w.events[e.GetIndex()] = map[pb.EventKind]bool{}
 	}
 	w.events[e.GetIndex()][e.GetKind()] = true
-	if e.GetKind() == pb.EventKind_RUN_RESUMED {
+	if takesBack(e) {
 		w.learn(&pb.Run{Events: []*pb.Event{e}})
 		if e.GetIndex() > w.floor {
 			w.last = min(w.last, e.GetStep()) // what follows supersedes it

@@ -45,7 +45,7 @@ func (v *viewer) Send(item *pb.WatchItem) error {
 	}
 	if e := item.GetEvent(); e != nil {
 		v.event = max(v.event, e.GetIndex())
-		if e.GetKind() == pb.EventKind_RUN_RESUMED {
+		if takesBack(e) {
 			v.step = min(v.step, e.GetStep())
 		}
 	}
@@ -69,8 +69,17 @@ func drawPast(t *rapid.T) *past {
 		p.run.Events = append(p.run.Events, e)
 		p.items = append(p.items, eventItem(e))
 	}
+	fast := rapid.Bool().Draw(t, "fast")
 	for g := range uint64(rapid.IntRange(1, 4).Draw(t, "generations")) {
 		g++
+		if fast && g > 1 {
+			at := uint64(rapid.IntRange(0, int(last)).Draw(t, "rewinds to"))
+			add(pb.EventKind_GENERATION_ASSIGNED, g, at)
+			p.run.Events[len(p.run.Events)-1].Supersedes = g - 1
+			for ; last > at; last-- {
+				delete(p.survives, last)
+			}
+		}
 		add(pb.EventKind_GENERATION_RUNNING, g, last)
 		for range rapid.IntRange(0, 5).Draw(t, "steps") {
 			last++
@@ -154,14 +163,14 @@ func (p *past) check(t *rapid.T, v *viewer) {
 		if s := item.GetStep(); s != nil {
 			got[s.GetStep()] = s.GetLoss()
 			for _, x := range p.run.GetEvents() {
-				if x.GetKind() == pb.EventKind_RUN_RESUMED && x.GetGeneration() < s.GetGeneration() &&
+				if takesBack(x) && lastReplaced(x) < s.GetGeneration() &&
 					!told[x.GetIndex()] {
 					t.Fatalf("step %d was sent before the resume that made it: %s", s.GetStep(), text(v.items))
 				}
 			}
 		}
 		told[item.GetEvent().GetIndex()] = true
-		if e := item.GetEvent(); e.GetKind() == pb.EventKind_RUN_RESUMED {
+		if e := item.GetEvent(); e != nil && takesBack(e) {
 			for s := range got {
 				if s > e.GetStep() {
 					delete(got, s)

@@ -136,11 +136,14 @@ func (c *change) again(format string, args ...any) {
 }
 
 // event records that something happened to a run; its index is the Raft index that made it so.
-func (c *change) event(kind pb.EventKind, gen, step uint64, format string, args ...any) {
-	c.out.Events = append(c.out.Events, &pb.Event{
+func (c *change) event(kind pb.EventKind, gen, step uint64, format string, args ...any,
+) *pb.Event {
+	e := &pb.Event{
 		Index: c.index, Kind: kind, Generation: gen, Step: step,
 		Text: fmt.Sprintf(format, args...), UnixMs: c.unixMS,
-	})
+	}
+	c.out.Events = append(c.out.Events, e)
+	return e
 }
 
 // keepEvents stores the command's events with their run, for the next leader to publish if this
@@ -154,9 +157,9 @@ func (c *change) keepEvents() {
 		r.Events = append(r.Events, proto.CloneOf(e))
 	}
 	for len(r.Events) > MaxEvents {
-		// Resumes stay the longest: they say which steps of the history are superseded.
+		// What says which steps of the history are superseded stays the longest.
 		i := slices.IndexFunc(r.Events, func(e *pb.Event) bool {
-			return e.Kind != pb.EventKind_RUN_RESUMED
+			return e.Kind != pb.EventKind_RUN_RESUMED && e.Supersedes == 0
 		})
 		r.Events = slices.Delete(r.Events, max(i, 0), max(i, 0)+1)
 	}

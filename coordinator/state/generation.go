@@ -46,7 +46,10 @@ func (c *change) assign(x *pb.AssignGeneration) {
 	if x.Reason != "" {
 		text += "; " + x.Reason
 	}
-	c.event(pb.EventKind_GENERATION_ASSIGNED, r.Generation, r.ResumeStep, "%s", text)
+	e := c.event(pb.EventKind_GENERATION_ASSIGNED, r.Generation, r.ResumeStep, "%s", text)
+	if r.Resolved.GetSpec().GetTrain().GetNumerics() == pb.Numerics_FAST {
+		e.Supersedes = r.Generation - 1 // replayed steps come out otherwise
+	}
 }
 
 // assignable answers why a generation cannot be made, or "".

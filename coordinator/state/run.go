@@ -143,8 +143,9 @@ func (c *change) resume(x *pb.ResumeRun) {
 		edit = "edited " + x.Edit
 		r.EditedStep = step
 	}
-	c.event(pb.EventKind_RUN_RESUMED, r.Generation, step, "resumed at step %d of %d, %s",
+	e := c.event(pb.EventKind_RUN_RESUMED, r.Generation, step, "resumed at step %d of %d, %s",
 		step, r.Resolved.TotalSteps, edit)
+	e.Supersedes = r.Generation
 }
 
 // changedInput names the first thing that a resumed run may not change, or "": what its weights

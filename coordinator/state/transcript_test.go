@@ -58,8 +58,12 @@ func show(out *strings.Builder, m *Machine, res *pb.ApplyResult) {
 	}
 	fmt.Fprintln(out)
 	for _, e := range res.Events {
-		fmt.Fprintf(out, "  event %d at %d ms: %s gen=%d step=%d: %s\n",
-			e.Index, e.UnixMs, e.Kind, e.Generation, e.Step, e.Text)
+		fmt.Fprintf(out, "  event %d at %d ms: %s gen=%d step=%d", e.Index, e.UnixMs, e.Kind,
+			e.Generation, e.Step)
+		if e.Supersedes > 0 {
+			fmt.Fprintf(out, " supersedes=%d", e.Supersedes)
+		}
+		fmt.Fprintf(out, ": %s\n", e.Text)
 	}
 	r, ok := m.Run(res.Run)
 	if !ok {
@@ -187,6 +191,9 @@ func resolved(total, shards uint64, family string) *pb.ResolvedRun {
 // resolved is a run of total steps; held=URI@ETAG gives it a held-out set.
 func (a args) resolved() *pb.ResolvedRun {
 	r := resolved(a.num("total"), a.num("shards"), a.text["family"])
+	if a.text["numerics"] == "fast" {
+		r.Spec.Train.Numerics = pb.Numerics_FAST
+	}
 	if uri, etag, ok := strings.Cut(a.text["held"], "@"); ok {
 		r.Spec.Eval = &pb.Eval{Sets: []*pb.EvalSet{{Name: "en-held", Uri: uri}}}
 		r.EvalSets = []*pb.SourceManifest{{Name: "en-held",

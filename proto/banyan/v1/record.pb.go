@@ -512,13 +512,16 @@ func (x *Timings) GetWorld() uint32 {
 // Event is something that happened to a run. Its index is the Raft index that made it so; 0 for an
 // event that follows from the record of its step, which it precedes.
 type Event struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
-	Kind          EventKind              `protobuf:"varint,2,opt,name=kind,proto3,enum=banyan.v1.EventKind" json:"kind,omitempty"`
-	Generation    uint64                 `protobuf:"varint,3,opt,name=generation,proto3" json:"generation,omitempty"`
-	Step          uint64                 `protobuf:"varint,4,opt,name=step,proto3" json:"step,omitempty"`
-	Text          string                 `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"` // one sentence for people
-	UnixMs        int64                  `protobuf:"varint,6,opt,name=unix_ms,json=unixMs,proto3" json:"unix_ms,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Index      uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	Kind       EventKind              `protobuf:"varint,2,opt,name=kind,proto3,enum=banyan.v1.EventKind" json:"kind,omitempty"`
+	Generation uint64                 `protobuf:"varint,3,opt,name=generation,proto3" json:"generation,omitempty"`
+	Step       uint64                 `protobuf:"varint,4,opt,name=step,proto3" json:"step,omitempty"`
+	Text       string                 `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"` // one sentence for people
+	UnixMs     int64                  `protobuf:"varint,6,opt,name=unix_ms,json=unixMs,proto3" json:"unix_ms,omitempty"`
+	// Records of steps after `step`, made by generations up to this one, are replaced by those that
+	// come after the event. 0: nothing is replaced (but by RUN_RESUMED of a run without generations).
+	Supersedes    uint64 `protobuf:"varint,7,opt,name=supersedes,proto3" json:"supersedes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -591,6 +594,13 @@ func (x *Event) GetText() string {
 func (x *Event) GetUnixMs() int64 {
 	if x != nil {
 		return x.UnixMs
+	}
+	return 0
+}
+
+func (x *Event) GetSupersedes() uint64 {
+	if x != nil {
+		return x.Supersedes
 	}
 	return 0
 }
@@ -727,7 +737,7 @@ const file_banyan_v1_record_proto_rawDesc = "" +
 	"\x06comm_s\x18\x04 \x01(\x01R\x05commS\x12 \n" +
 	"\ftokens_per_s\x18\x05 \x01(\x01R\n" +
 	"tokensPerS\x12\x14\n" +
-	"\x05world\x18\x06 \x01(\rR\x05world\"\xa8\x01\n" +
+	"\x05world\x18\x06 \x01(\rR\x05world\"\xc8\x01\n" +
 	"\x05Event\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12(\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x14.banyan.v1.EventKindR\x04kind\x12\x1e\n" +
@@ -736,7 +746,10 @@ const file_banyan_v1_record_proto_rawDesc = "" +
 	"generation\x12\x12\n" +
 	"\x04step\x18\x04 \x01(\x04R\x04step\x12\x12\n" +
 	"\x04text\x18\x05 \x01(\tR\x04text\x12\x17\n" +
-	"\aunix_ms\x18\x06 \x01(\x03R\x06unixMs\"j\n" +
+	"\aunix_ms\x18\x06 \x01(\x03R\x06unixMs\x12\x1e\n" +
+	"\n" +
+	"supersedes\x18\a \x01(\x04R\n" +
+	"supersedes\"j\n" +
 	"\tWatchItem\x12+\n" +
 	"\x04step\x18\x01 \x01(\v2\x15.banyan.v1.StepRecordH\x00R\x04step\x12(\n" +
 	"\x05event\x18\x02 \x01(\v2\x10.banyan.v1.EventH\x00R\x05eventB\x06\n" +
