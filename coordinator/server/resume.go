@@ -30,8 +30,8 @@ func superseded(resumes []*pb.Event, s *pb.StepRecord) bool {
 	})
 }
 
-// learn takes in what takes steps back, as the replicated state knows it. They count from now on, though bus
-// and hub may come to them later, in an order of their own.
+// learn takes in what takes steps back, as the replicated state knows it. It counts from now on,
+// though bus and hub may come to it later, in an order of their own.
 func (w *watcher) learn(run *pb.Run) {
 	w.generation = max(w.generation, run.GetGeneration())
 	for _, e := range run.GetEvents() {
