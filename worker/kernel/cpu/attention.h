@@ -10,8 +10,8 @@
 //   columns (b)   [X/NR][K][NR]        panels, zeros beyond the edge: K = D, X = T for products
 //                                      over D, and K = T, X = D for products over T
 //
-// A tile that no query of its block may see is skipped, and so is the part of a tile on the diagonal
-// that lies in the future: their probabilities are exact zeros, which change no sum.
+// A tile that no query of its block may see is skipped, and so is the part of a tile on the
+// diagonal that lies in the future: their probabilities are exact zeros, which change no sum.
 
 #define TILE 64
 #define SIDE (TILE + 16)
@@ -91,8 +91,8 @@ enum cut {
 	K_TO,         // a[k][i] is zero for k > i
 };
 
-// product sets (or adds to) c[m][panels * NR] the product of a[k][>=m] and of panels of b, which lie
-// apart from each other.
+// product sets (or adds to) c[m][panels * NR] the product of a[k][>=m] and of panels of b, which
+// lie apart from each other.
 static void product(float *c, long ldc, long m, long panels, long k, const float *a, const float *b,
 		    long apart, int add, enum cut cut)
 {

@@ -59,8 +59,8 @@ static void rms_norm_task(const void *ctx, long task, float *scratch)
 	(void)scratch;
 }
 
-INLINE void rms_norm_dx_rows(const struct op *o, long task, const int hd, const int hy, const int hx,
-			     const int hw)
+INLINE void rms_norm_dx_rows(const struct op *o, long task, const int hd, const int hy,
+			     const int hx, const int hw)
 {
 	long c = o->n[1], per = rows_a_task(c), end = least(o->n[0], (task + 1) * per);
 	for (long r = task * per; r < end; r++) {

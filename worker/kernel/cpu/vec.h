@@ -39,8 +39,8 @@ INLINE void v_put(float *p, long i, long n, vf x)
 		p[i + j] = x[j];
 }
 
-// A half is a bfloat16: the upper half of a float. x_get and x_put are v_get and v_put of an operand
-// that holds halves or floats; `half` is a constant wherever speed matters.
+// A half is a bfloat16: the upper half of a float. x_get and x_put are v_get and v_put of an
+// operand that holds halves or floats; `half` is a constant wherever speed matters.
 
 typedef uint32_t vu __attribute__((vector_size(4 * VW)));
 typedef uint16_t vh __attribute__((vector_size(2 * VW)));
