@@ -6,7 +6,8 @@ usage: python scripts/make_goldens.py worker/model/testdata [CASE ...]
 Needs torch, transformers and safetensors. Each case is a folder with config.json, the weights,
 and golden.safetensors: inputs (as float32), per-row losses, some rows of the logits, and the
 gradient of the sum of the losses by every parameter ("grad." + its name). The script is
-deterministic on one machine; on another the last bits may differ.
+deterministic on one machine; on another the last bits may differ. peer_gradients.py makes larger
+cases with it.
 """
 
 import os
@@ -16,7 +17,9 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
-BATCH, SEQ_LEN, VOCAB = 2, 144, 96
+BATCH, SEQ_LEN = 2, 144
+TINY = dict(vocab_size=96, hidden_size=24, intermediate_size=40, num_hidden_layers=2,
+            num_attention_heads=4)
 LOGIT_STRIDE = 16  # rows of logits kept: 0, 16, ...
 
 
@@ -32,31 +35,27 @@ LLAMA3 = dict(rope_type="llama3", rope_theta=10000.0, factor=8.0, low_freq_facto
 
 # name -> configuration, storage type, shard size
 CASES = {
-    "gqa": case("llama", False, 2, shard="40KB", rope_theta=500000.0),
-    "tied": case("llama", True, 1, torch.bfloat16),
-    "linear": case("llama", True, 4, rope_parameters=dict(rope_type="linear", rope_theta=10000.0,
-                                                          factor=3.0)),
-    "llama3": case("llama", False, 2, torch.bfloat16, rope_parameters=LLAMA3),
-    "mistral": case("mistral", False, 2, sliding_window=20),
+    "gqa": case("llama", False, 2, shard="40KB", head_dim=8, rope_theta=500000.0),
+    "tied": case("llama", True, 1, torch.bfloat16, head_dim=8),
+    "linear": case("llama", True, 4, head_dim=8, rope_parameters=dict(
+        rope_type="linear", rope_theta=10000.0, factor=3.0)),
+    "llama3": case("llama", False, 2, torch.bfloat16, head_dim=8, rope_parameters=LLAMA3),
+    "mistral": case("mistral", False, 2, head_dim=8, sliding_window=20),
     "qwen2": case("qwen2", True, 2, torch.bfloat16, rope_theta=1000000.0),
     "qwen3": case("qwen3", False, 1, head_dim=12, rope_theta=1000000.0),
 }
 
 
-def make_model(options):
+def make_model(options, std):
     theta = options.pop("rope_theta", 10000.0)
-    options = {"rope_parameters": {"rope_type": "default", "rope_theta": theta}, "head_dim": 8,
-               **options}
-    if options["model_type"] == "qwen2":
-        del options["head_dim"]  # hidden_size / num_attention_heads, 6
-    cfg = AutoConfig.for_model(options.pop("model_type"), vocab_size=VOCAB, hidden_size=24,
-                               intermediate_size=40, num_hidden_layers=2, num_attention_heads=4,
+    options = {"rope_parameters": {"rope_type": "default", "rope_theta": theta}, **options}
+    cfg = AutoConfig.for_model(options.pop("model_type"),
                                max_position_embeddings=256, rms_norm_eps=1e-5,
                                initializer_range=0.02, **options)
     model = AutoModelForCausalLM.from_config(cfg, attn_implementation="eager")
     with torch.no_grad():  # larger than a real start, so that no gradient is negligible
         for name, p in model.named_parameters():
-            p.normal_(1.0 if "norm" in name else 0.0, 0.2)
+            p.normal_(1.0, 0.2) if "norm" in name else p.normal_(0.0, std)
     return model
 
 
@@ -73,19 +72,20 @@ def documents(generator):
     return first, pos, keep
 
 
-def make_case(folder, options, dtype, shard):
+def make_case(folder, options, dtype, shard, sizes=TINY, std=0.2):
     torch.manual_seed(1)
     generator = torch.Generator().manual_seed(2)
-    model = make_model(dict(options))
+    model = make_model({**sizes, **options}, std)
+    vocab = model.config.vocab_size
     model.to(dtype).save_pretrained(folder, max_shard_size=shard)
     os.remove(os.path.join(folder, "generation_config.json"))
     # Read back rather than .float(): that would keep rotary frequencies rounded to bfloat16.
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32,
                                                  attn_implementation="eager")
 
-    tokens = torch.randint(VOCAB, (BATCH, SEQ_LEN), generator=generator)
+    tokens = torch.randint(vocab, (BATCH, SEQ_LEN), generator=generator)
     first, pos, keep = documents(generator)
-    targets = torch.randint(VOCAB, (BATCH, SEQ_LEN), generator=generator)
+    targets = torch.randint(vocab, (BATCH, SEQ_LEN), generator=generator)
     targets[~keep] = -1
     t = torch.arange(SEQ_LEN)
     visible = (t[None, None, :] <= t[None, :, None]) & (t[None, None, :] >= first[:, :, None])
@@ -99,12 +99,12 @@ def make_case(folder, options, dtype, shard):
     own = model(input_ids=tokens[:1], use_cache=False).logits  # with the model's own mask
     torch.testing.assert_close(logits[:1], own, rtol=1e-5, atol=1e-5)
     losses = torch.nn.functional.cross_entropy(
-        logits.reshape(-1, VOCAB), targets.reshape(-1), ignore_index=-1, reduction="none")
+        logits.reshape(-1, vocab), targets.reshape(-1), ignore_index=-1, reduction="none")
     losses.sum().backward()
 
     golden = {"grad." + n: p.grad.detach() for n, p in model.named_parameters()}
     golden["losses"] = losses.detach()
-    golden["logits"] = logits.detach().reshape(-1, VOCAB)[::LOGIT_STRIDE].clone()
+    golden["logits"] = logits.detach().reshape(-1, vocab)[::LOGIT_STRIDE].clone()
     for name, x in {"tokens": tokens, "pos": pos, "first": first, "targets": targets}.items():
         golden[name] = x.reshape(-1).float()
     save_file(golden, os.path.join(folder, "golden.safetensors"))

@@ -35,3 +35,7 @@ HF_HUB_OFFLINE=1 "$python" scripts/peer_families.py "$banyan" "$tmp/families"
 # 200 steps of training on the shipped texts, against PyTorch.
 BANYAN_CURVE=$tmp go test -count=1 -run TestPeerCurve ./worker/train
 HF_HUB_OFFLINE=1 "$python" scripts/peer_curve.py "$tmp"
+
+# Losses and gradients of models of every family.
+HF_HUB_OFFLINE=1 "$python" scripts/peer_gradients.py "$tmp/gradients"
+BANYAN_PEERS=$tmp/gradients go test -count=1 -v -run TestPeerGradients ./worker/model

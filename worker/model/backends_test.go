@@ -30,12 +30,18 @@ func newCPU(t *testing.T, class string, threads int) kernel.Backend {
 
 // The whole model gives the same bits for any number of threads.
 func TestI3_ThreadsDoNotMatter(t *testing.T) {
+	threadsDoNotMatter(t, kernel.F32)
+	threadsDoNotMatter(t, kernel.BF16)
+}
+
+func threadsDoNotMatter(t *testing.T, dt kernel.DType) {
+	t.Helper()
 	for _, class := range cpu.Classes() {
 		var losses []float32
 		var grads [][]float32
 		for _, threads := range []int{1, 2, 3} {
 			cfg, s := tiny(true), model.Shape{Batch: 3, SeqLen: 100}
-			r := newRig(t, newCPU(t, class, threads), cfg, s)
+			r := newRigWith(t, newCPU(t, class, threads), cfg, s, model.Options{Precision: dt})
 			initRig(r, true)
 			fillInputs(r.Inputs(), s, int(cfg.VocabSize))
 			r.forward(t)

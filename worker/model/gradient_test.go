@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/banyan-train/banyan/worker/kernel"
 	"github.com/banyan-train/banyan/worker/model"
 )
 
@@ -75,9 +76,13 @@ func TestGradientsAgainstFiniteDifferences(t *testing.T) {
 
 // A second micro-batch, with other buffers before it, gives the same bits: nothing is left over.
 func TestI3_RepeatedPassGivesTheSameBits(t *testing.T) {
-	for _, tied := range []bool{false, true} {
+	for i := range 4 {
+		tied, opt := i%2 == 1, model.Options{}
+		if i > 1 {
+			opt.Precision = kernel.BF16
+		}
 		cfg, s := tiny(tied), model.Shape{Batch: 3, SeqLen: 100}
-		r := newRig(t, newRef(t), cfg, s)
+		r := newRigWith(t, newRef(t), cfg, s, opt)
 		initRig(r, tied)
 		fillInputs(r.Inputs(), s, int(cfg.VocabSize))
 		r.forward(t)

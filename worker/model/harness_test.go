@@ -15,7 +15,8 @@ type rig struct {
 	*model.Model
 	be            kernel.Backend
 	units         []model.Unit
-	params, grads []kernel.Tensor // by unit
+	params, grads []kernel.Tensor // by unit, F32
+	halves        []kernel.Tensor // params as the model reads them, if the precision is BF16
 }
 
 func newRig(t *testing.T, be kernel.Backend, cfg *pb.ModelConfig, s model.Shape) *rig {
@@ -33,6 +34,15 @@ func newRigWith(t *testing.T, be kernel.Backend, cfg *pb.ModelConfig, s model.Sh
 	t.Cleanup(m.Close)
 	r := &rig{Model: m, be: be, units: model.Units(cfg)}
 	r.params, r.grads = r.alloc(t), r.alloc(t)
+	if opt.Precision == kernel.BF16 {
+		for _, u := range r.units {
+			half, err := be.Alloc(u.Size, kernel.BF16)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.halves = append(r.halves, half)
+		}
+	}
 	for _, g := range r.grads { // what Backward must overwrite
 		fill(be.Host(g), float32(math.NaN()))
 	}
@@ -51,9 +61,12 @@ func (r *rig) alloc(t *testing.T) []kernel.Tensor {
 	return out
 }
 
-// pick is the tensors that a unit needs.
+// pick is the tensors that a unit needs; parameters in the model's precision.
 func (r *rig) pick(ts []kernel.Tensor, unit int) []kernel.Tensor {
 	var out []kernel.Tensor
+	if r.halves != nil && &ts[0] == &r.params[0] {
+		ts = r.halves
+	}
 	for _, u := range r.Needs(unit) {
 		out = append(out, ts[u])
 	}
@@ -62,6 +75,11 @@ func (r *rig) pick(ts []kernel.Tensor, unit int) []kernel.Tensor {
 
 func (r *rig) forward(t *testing.T) {
 	t.Helper()
+	for u, half := range r.halves {
+		if err := r.be.Run([]kernel.Op{kernel.Copy(half, r.params[u])}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for u := range len(r.units) - 1 {
 		if err := r.Forward(u, r.pick(r.params, u)); err != nil {
 			t.Fatal(err)

@@ -116,10 +116,14 @@ func (m *Model) headProgram(params, grads []kernel.Tensor) []kernel.Op {
 }
 
 // Logits evaluates a whole model on one sequence: [len(ids),V]. params holds each unit's
-// parameters, in the order of Units, in the backend's memory.
+// parameters, in the order of Units, in the backend's memory; their dtype is the precision.
 func Logits(cfg *pb.ModelConfig, be kernel.Backend, params []kernel.Tensor, ids []int32) (
 	[]float32, error) {
-	m, err := New(cfg, Shape{Batch: 1, SeqLen: len(ids)}, be, Options{})
+	var opt Options
+	if len(params) > 0 {
+		opt.Precision = params[0].DType
+	}
+	m, err := New(cfg, Shape{Batch: 1, SeqLen: len(ids)}, be, opt)
 	if err != nil {
 		return nil, fmt.Errorf("compute logits: %w", err)
 	}

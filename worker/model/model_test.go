@@ -216,8 +216,11 @@ func TestMemoryBytesIsWhatNewAllocates(t *testing.T) {
 	be := &counting{Backend: newRef(t)}
 	s := model.Shape{Batch: 3, SeqLen: 5}
 	for name, cfg := range variants() {
-		for recompute := range pb.Recompute_name {
-			opt := model.Options{Recompute: pb.Recompute(recompute)}
+		for i := range 2 * len(pb.Recompute_name) {
+			opt := model.Options{Recompute: pb.Recompute(i / 2)}
+			if i%2 == 1 {
+				opt.Precision = kernel.BF16
+			}
 			m, err := model.New(cfg, s, be, opt)
 			if err != nil {
 				t.Fatal(err)

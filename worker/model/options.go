@@ -32,8 +32,8 @@ func (o Options) resolved() (Options, error) {
 	if o.Recompute == pb.Recompute_RECOMPUTE_UNSPECIFIED {
 		o.Recompute = pb.Recompute_NONE
 	}
-	if o.Precision != kernel.F32 {
-		return o, fmt.Errorf("precision is dtype %d: want float32", o.Precision)
+	if o.Precision != kernel.F32 && o.Precision != kernel.BF16 {
+		return o, fmt.Errorf("precision is dtype %d: want float32 or bfloat16", o.Precision)
 	}
 	switch o.Recompute {
 	case pb.Recompute_NONE, pb.Recompute_ATTENTION, pb.Recompute_FULL:

@@ -5,11 +5,18 @@ import (
 	"testing"
 
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
+	"github.com/banyan-train/banyan/worker/kernel"
 	"github.com/banyan-train/banyan/worker/model"
 )
 
 // What is computed again has the same bits, and takes less memory.
 func TestI3_RecomputationDoesNotMatter(t *testing.T) {
+	for _, dt := range []kernel.DType{kernel.F32, kernel.BF16} {
+		recomputation(t, dt)
+	}
+}
+
+func recomputation(t *testing.T, dt kernel.DType) {
 	for name, cfg := range variants() {
 		s := model.Shape{Batch: 2, SeqLen: 20}
 		var losses []float32
@@ -17,7 +24,7 @@ func TestI3_RecomputationDoesNotMatter(t *testing.T) {
 		var bytes int64
 		for _, recompute := range []pb.Recompute{pb.Recompute_NONE, pb.Recompute_ATTENTION,
 			pb.Recompute_FULL} {
-			opt := model.Options{Recompute: recompute}
+			opt := model.Options{Precision: dt, Recompute: recompute}
 			r := newRigWith(t, newRef(t), cfg, s, opt)
 			initRig(r, false)
 			fillInputs(r.Inputs(), s, int(cfg.VocabSize))
