@@ -165,7 +165,7 @@ func classify(err error) pb.FailureClass {
 	switch {
 	case errors.Is(err, checkpoint.ErrCorrupt):
 		return pb.FailureClass_CORRUPT_CHECKPOINT
-	case errors.As(err, &refused), errors.Is(err, train.ErrUnsupported),
+	case errors.As(err, &refused),
 		errors.Is(err, source.ErrInvalid), errors.Is(err, source.ErrExhausted),
 		errors.Is(err, store.ErrChanged), errors.Is(err, store.ErrDenied),
 		errors.Is(err, store.ErrNoBucket), errors.Is(err, store.ErrNotFound):

@@ -72,7 +72,7 @@ func BenchmarkTwoRanks(b *testing.B) {
 		pairs = 3
 	}
 	for _, shape := range []string{"S", "M"} {
-		for _, precision := range benchPrecisions {
+		for _, precision := range matrixPrecisions {
 			for _, sharding := range []pb.Sharding{pb.Sharding_ZERO1, pb.Sharding_ZERO2, pb.Sharding_ZERO3} {
 				b.Run(fmt.Sprintf("%s/%v/%v", shape, precision, sharding), func(b *testing.B) {
 					x := benchShape(shape)
@@ -276,6 +276,3 @@ func processorTime() time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
-
-// benchPrecisions are those that every backend computes.
-var benchPrecisions = []pb.Precision{pb.Precision_FP32}

@@ -15,7 +15,7 @@ import (
 // precision and the model alone: these are the key. The other factors must not show.
 var (
 	matrixModels     = []string{"llama", "qwen2", "qwen3"}
-	matrixPrecisions = []pb.Precision{pb.Precision_FP32}
+	matrixPrecisions = []pb.Precision{pb.Precision_FP32, pb.Precision_BF16}
 	matrixRecomputes = []pb.Recompute{pb.Recompute_NONE, pb.Recompute_ATTENTION, pb.Recompute_FULL}
 	matrixShardings  = []pb.Sharding{pb.Sharding_ZERO1, pb.Sharding_ZERO2, pb.Sharding_ZERO3}
 	matrixWorlds     = []int{1, 2, 3, 4}

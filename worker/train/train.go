@@ -107,9 +107,6 @@ func Run(ctx context.Context, cfg Config) error {
 
 func (t *trainer) build() (err error) {
 	a := t.assignment
-	if err := supported(t.spec); err != nil {
-		return err
-	}
 	if t.layout, err = newLayout(t.spec, int(a.GetRank()), int(a.GetWorld())); err != nil {
 		return err
 	}
