@@ -73,6 +73,7 @@ var table = map[string]string{
 		"store/router",
 
 	"client":                 "internal/leader proto",
+	"internal/bench":         "proto worker/kernel worker/kernel/cpu worker/model worker/optim",
 	"internal/demo":          "client internal/local proto",
 	"internal/frame":         "",
 	"internal/leader":        "proto",

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/banyan-train/banyan/worker/kernel"
+	"github.com/banyan-train/banyan/worker/kernel/cpu"
+)
+
+// request is any request; each verb reads its own fields.
+type request struct {
+	Do      string `json:"do"`
+	Threads int    `json:"threads"`
+	ISA     string `json:"isa"`
+	Repeat  int    `json:"repeat"`
+	modelSize
+	matmulSize
+}
+
+type answer map[string]any
+
+// server is the state between requests.
+type server struct {
+	be       kernel.Backend
+	isa      string
+	threads  int
+	trainer  *trainer
+	products map[matmulSize][]kernel.Op
+}
+
+func main() {
+	if err := run(os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(in io.Reader, out io.Writer) error {
+	s := &server{products: map[matmulSize][]kernel.Op{}}
+	defer s.close()
+	lines, enc := bufio.NewScanner(in), json.NewEncoder(out)
+	for lines.Scan() {
+		var q request
+		err := json.Unmarshal(lines.Bytes(), &q)
+		var a answer
+		if err == nil {
+			a, err = s.serve(&q)
+		}
+		if err != nil {
+			a = answer{"error": err.Error()}
+		}
+		if err := enc.Encode(a); err != nil {
+			return fmt.Errorf("write answer: %w", err)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("read request: %w", err)
+	}
+	return nil
+}
+
+var errNoBackend = errors.New(`no backend: send {"do":"open"} first`)
+
+func (s *server) serve(q *request) (answer, error) {
+	if q.Do == "memory" {
+		return memory()
+	}
+	if q.Do == "open" {
+		return s.open(q)
+	}
+	if s.be == nil {
+		return nil, errNoBackend
+	}
+	repeat := max(q.Repeat, 1)
+	switch q.Do {
+	case "model":
+		return s.model(q.modelSize)
+	case "step":
+		return s.trainer.steps(repeat)
+	case "profile":
+		return s.trainer.profile(repeat)
+	case "matmul":
+		return s.matmul(q.matmulSize, repeat)
+	case "probe":
+		return s.probe()
+	}
+	return nil, fmt.Errorf("unknown request %q", q.Do)
+}
+
+func (s *server) open(q *request) (answer, error) {
+	be, err := cpu.New(cpu.Options{Threads: q.Threads, ISA: q.ISA})
+	if err != nil {
+		return nil, fmt.Errorf("open backend: %w", err)
+	}
+	s.close()
+	s.be, s.threads = be, q.Threads
+	s.isa = strings.TrimPrefix(be.Name(), "cpu/")
+	return answer{"isa": s.isa, "classes": cpu.Classes()}, nil
+}
+
+func (s *server) model(size modelSize) (answer, error) {
+	if s.trainer != nil {
+		s.trainer.close()
+		s.trainer = nil
+	}
+	t, err := newTrainer(s.be, size)
+	if err != nil {
+		return nil, fmt.Errorf("make model: %w", err)
+	}
+	s.trainer = t
+	return answer{"parameters": t.parameters()}, nil
+}
+
+func (s *server) close() {
+	if s.trainer != nil {
+		s.trainer.close()
+		s.trainer = nil
+	}
+	if s.be != nil {
+		s.be.Close()
+		s.be = nil
+	}
+	clear(s.products)
+}
