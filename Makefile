@@ -62,6 +62,11 @@ bench: ## benchmarks of every package
 peers: build .venv/installed ## compare with transformers and tokenizers, every family (.demo/export too, if there)
 	sh scripts/peers.sh .venv/bin/python bin/banyan .demo/export
 
+.PHONY: bench-peers
+bench-peers: .venv/installed ## speed against PyTorch and OpenBLAS: JSON lines (QUICK=1: a minute)
+	$(GO) build -trimpath -o bin/bench ./internal/bench
+	@.venv/bin/python scripts/bench_peers.py bin/bench $(if $(QUICK),--quick) $(BENCH_FLAGS)
+
 .venv/installed: scripts/requirements.txt
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r scripts/requirements.txt

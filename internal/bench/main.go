@@ -19,6 +19,7 @@ type request struct {
 	Threads int    `json:"threads"`
 	ISA     string `json:"isa"`
 	Repeat  int    `json:"repeat"`
+	Reset   bool   `json:"reset"` // memory: the peak counts from here on
 	modelSize
 	matmulSize
 }
@@ -69,7 +70,7 @@ var errNoBackend = errors.New(`no backend: send {"do":"open"} first`)
 
 func (s *server) serve(q *request) (answer, error) {
 	if q.Do == "memory" {
-		return memory()
+		return memory(q.Reset)
 	}
 	if q.Do == "open" {
 		return s.open(q)

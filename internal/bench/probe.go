@@ -123,8 +123,14 @@ func (s *server) triad() (float64, error) {
 	return best, nil
 }
 
-// memory answers this process's resident set, now and at its peak.
-func memory() (answer, error) {
+// memory answers this process's resident set, now and at its peak, which reset makes start anew.
+func memory(reset bool) (answer, error) {
+	if reset {
+		// 5: "reset the peak resident set size", proc_pid_clear_refs(5).
+		if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
+			return nil, fmt.Errorf("reset peak of memory use: %w", err)
+		}
+	}
 	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return nil, fmt.Errorf("read memory use: %w", err)

@@ -21,6 +21,8 @@ type modelSize struct {
 	Vocab   uint32 `json:"vocab"`
 	SeqLen  int    `json:"seq_len"`
 	Batch   int    `json:"batch"`
+
+	Precision string `json:"precision"` // fp32, or bf16 with masters, gradients and sums in fp32
 }
 
 func (s modelSize) config() (*pb.ModelConfig, error) {
@@ -46,7 +48,8 @@ type trainer struct {
 	rows  int
 	step  uint64
 
-	params, grads, m, v []kernel.Tensor // by unit
+	params, grads, m, v []kernel.Tensor // by unit, fp32
+	half                []kernel.Tensor // by unit, what the model computes with in bf16; or zero
 	sums                []kernel.Tensor // by unit: sums of squares, one a chunk
 }
 
@@ -55,34 +58,71 @@ func newTrainer(be kernel.Backend, size modelSize) (*trainer, error) {
 	if err != nil {
 		return nil, err
 	}
+	dtype, known := dtypes[size.Precision]
+	if !known {
+		return nil, fmt.Errorf("precision %q: want fp32 or bf16", size.Precision)
+	}
 	t := &trainer{be: be, timed: &timedBackend{Backend: be}, rows: size.Batch * size.SeqLen}
-	t.model, err = model.New(cfg, model.Shape{Batch: size.Batch, SeqLen: size.SeqLen}, t.timed)
+	t.model, err = model.New(cfg, model.Shape{Batch: size.Batch, SeqLen: size.SeqLen}, t.timed,
+		model.Options{Precision: dtype})
 	if err != nil {
 		return nil, err
 	}
 	t.units = model.Units(cfg)
-	for _, ts := range []*[]kernel.Tensor{&t.params, &t.grads, &t.m, &t.v, &t.sums} {
-		for _, u := range t.units {
-			n := u.Size
-			if ts == &t.sums {
-				n /= model.Chunk
-			}
-			x, err := be.Alloc(n, kernel.F32)
-			if err != nil {
-				t.close()
-				return nil, err
-			}
-			*ts = append(*ts, x)
-		}
+	t.half = make([]kernel.Tensor, len(t.units))
+	if err := t.alloc(dtype); err != nil {
+		t.close()
+		return nil, err
 	}
 	for i, u := range t.units {
 		flat := be.Host(t.params[i])
 		for _, p := range u.Params {
 			model.InitParam(cfg, p, 1, flat[p.Offset:p.Offset+p.Len()])
 		}
+		if dtype == kernel.F32 {
+			continue
+		}
+		if err := be.Run([]kernel.Op{kernel.Copy(t.half[i], t.params[i])}); err != nil {
+			t.close()
+			return nil, err
+		}
 	}
 	t.fillInputs(size)
 	return t, nil
+}
+
+func (t *trainer) alloc(dtype kernel.DType) error {
+	for _, ts := range []*[]kernel.Tensor{&t.params, &t.grads, &t.m, &t.v, &t.sums} {
+		for _, u := range t.units {
+			n := u.Size
+			if ts == &t.sums {
+				n /= model.Chunk
+			}
+			x, err := t.be.Alloc(n, kernel.F32)
+			if err != nil {
+				return err
+			}
+			*ts = append(*ts, x)
+		}
+	}
+	for i, u := range t.units {
+		if dtype == kernel.F32 {
+			break
+		}
+		var err error
+		if t.half[i], err = t.be.Alloc(u.Size, dtype); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// weights are what the model computes with.
+func (t *trainer) weights() []kernel.Tensor {
+	if t.half[0].IsZero() {
+		return t.params
+	}
+	return t.half
 }
 
 // fillInputs draws tokens by a linear congruential generator that the peer has too; sequences are
@@ -115,7 +155,7 @@ func (t *trainer) parameters() int {
 }
 
 func (t *trainer) close() {
-	for _, ts := range [][]kernel.Tensor{t.params, t.grads, t.m, t.v, t.sums} {
+	for _, ts := range [][]kernel.Tensor{t.params, t.grads, t.m, t.v, t.half, t.sums} {
 		for _, x := range ts {
 			t.be.Free(x)
 		}
@@ -157,12 +197,12 @@ func (t *trainer) pick(ts []kernel.Tensor, unit int) []kernel.Tensor {
 func (t *trainer) oneStep() (float64, error) {
 	last := len(t.units) - 1
 	for u := range last {
-		if err := t.model.Forward(u, t.pick(t.params, u)); err != nil {
+		if err := t.model.Forward(u, t.pick(t.weights(), u)); err != nil {
 			return 0, err
 		}
 	}
 	for u := last; u >= 0; u-- {
-		if err := t.model.Backward(u, t.pick(t.params, u), t.pick(t.grads, u)); err != nil {
+		if err := t.model.Backward(u, t.pick(t.weights(), u), t.pick(t.grads, u)); err != nil {
 			return 0, err
 		}
 	}
@@ -195,8 +235,12 @@ func (t *trainer) update() error {
 	for i, u := range t.units {
 		for _, p := range u.Params {
 			lo, hi := p.Offset, p.Offset+p.Len()
+			half := t.half[i]
+			if !half.IsZero() {
+				half = half.Slice(lo, hi)
+			}
 			ops = append(ops, kernel.AdamW(t.params[i].Slice(lo, hi), t.m[i].Slice(lo, hi),
-				t.v[i].Slice(lo, hi), t.grads[i].Slice(lo, hi), kernel.Tensor{},
+				t.v[i].Slice(lo, hi), t.grads[i].Slice(lo, hi), half,
 				optim.Step(optimizer, optimizer.Lr, t.step, p.Decay, scale)))
 		}
 	}
