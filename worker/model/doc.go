@@ -29,6 +29,11 @@
 //
 // All of them are checked against transformers' classes in the tests, by scripts/make_goldens.py.
 //
+// Precision (Options.Precision) BF16: parameters are handed in as BF16, and activations and their
+// gradients are stored in it, so that every product reads BF16. F32 stay the residual and its
+// gradient, since every block adds to them; logits and losses; what norms and softmax save; and the
+// gradients handed out. Every op computes in F32.
+//
 // Recomputation (Options.Recompute) is by block: a block's tensors that Backward computes again
 // lie in one set of buffers for all blocks. They come from the same ops on the same operands, so
 // that it changes no bit; what the last block left there is still there and is not computed again.
