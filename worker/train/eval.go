@@ -32,6 +32,9 @@ type heldOut struct {
 	sequences   int
 }
 
+// beatEvery is how many sequences are read between two signs of life.
+const beatEvery = 256
+
 // heldOutStats is what one sequence adds to its set's result.
 type heldOutStats struct {
 	Sequence       uint32 // counted over all sets, padding included
@@ -96,7 +99,9 @@ func (t *trainer) readSet(ctx context.Context, tok tokenize.Tokenizer, e *evalua
 			e.keep(micro/t.layout.world, q)
 		}
 		bytes += q.TargetBytes
-		h.sequences++
+		if h.sequences++; h.sequences%beatEvery == 0 {
+			t.sink.Step(t.done) // a large set is no stall
+		}
 	}
 	if bytes == 0 {
 		return h, fmt.Errorf("read held-out set %q: it has no text to predict", set.GetName())
