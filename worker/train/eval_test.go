@@ -46,12 +46,23 @@ func evalLine(r *pb.StepRecord) string {
 // TestI3_EvaluationInEveryWorld: held-out losses are the same bits for any world, sharding, thread
 // count and restart, and at the steps they are due at only.
 func TestI3_EvaluationInEveryWorld(t *testing.T) {
+	for _, precision := range []pb.Precision{pb.Precision_FP32, pb.Precision_BF16} {
+		t.Run(precision.String(), func(t *testing.T) { evaluationInEveryWorld(t, precision) })
+	}
+}
+
+func evaluationInEveryWorld(t *testing.T, precision pb.Precision) {
 	s := small
 	s.microBatch, s.globalBatch, s.logicalShards, s.steps = 2, 12, 6, 5
 	guard := func() *pb.Guard {
 		return &pb.Guard{Set: "en-held", MaxRegression: 1e-9, Action: pb.Guard_ALARM, Patience: 2}
 	}
-	control := &generation{f: evaluated(t, s, 2, guard()), number: 1, world: 1, threads: 1}
+	fixture := func() *fixture {
+		f := evaluated(t, s, 2, guard())
+		f.resolved.Spec.Train.Precision = precision
+		return f
+	}
+	control := &generation{f: fixture(), number: 1, world: 1, threads: 1}
 	control.run(t)
 	for i, r := range control.records {
 		step := uint64(i + 1)
@@ -66,7 +77,7 @@ func TestI3_EvaluationInEveryWorld(t *testing.T) {
 	for world, sharding := range map[int]pb.Sharding{2: pb.Sharding_ZERO3, 3: pb.Sharding_ZERO1,
 		6: pb.Sharding_ZERO2} {
 		s.sharding = sharding
-		f := evaluated(t, s, 2, guard())
+		f := fixture()
 		first := f.until(t, 1, world, nil, 3)
 		second := &generation{f: f, number: 2, world: 7 - world, threads: 2, restore: first.committed}
 		second.run(t)

@@ -128,13 +128,20 @@ func TestPhaseNormLeavesFrozenOut(t *testing.T) {
 }
 
 // TestI3_PhasesAndSkips trains with phases and a policy that skips many steps, undisturbed, and in
-// other worlds with a restart in each: one curve, one digest.
+// other worlds with a restart in each: one curve, one digest, in either precision.
 func TestI3_PhasesAndSkips(t *testing.T) {
+	for _, precision := range []pb.Precision{pb.Precision_FP32, pb.Precision_BF16} {
+		t.Run(precision.String(), func(t *testing.T) { phasesAndSkips(t, precision) })
+	}
+}
+
+func phasesAndSkips(t *testing.T, precision pb.Precision) {
 	s := small
 	s.steps, s.every = 9, 2
 	make := func(sharding pb.Sharding) *fixture {
 		s.sharding = sharding
 		f := phased(t, s)
+		f.resolved.Spec.Train.Precision = precision
 		f.resolved.Spec.Train.Spike = &pb.Spike{NonFinite: pb.Spike_SKIP, Loss: pb.Spike_SKIP,
 			Zscore: 0.25, Window: 2, MaxSkips: 5}
 		return f
