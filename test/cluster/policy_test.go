@@ -112,3 +112,37 @@ func TestI3_EvaluationGuardAndSkipsSurviveKills(t *testing.T) {
 		}
 	}
 }
+
+// TestI11_FastRunSurvivesAKill: in fast numerics a replayed step comes out otherwise. That stops no
+// run: a watcher gets such steps again after the event that takes them back, and each step of the
+// history that survives once.
+func TestI11_FastRunSurvivesAKill(t *testing.T) {
+	c := newCluster(t, 1, 3)
+	run := c.launch("train.numerics=fast", "resources.workers=1..3", "train.steps=120")
+	w := c.watch(run)
+	w.awaitStep(13)
+	c.procs["w2"].kill()
+	curve := w.finish()
+	if r := c.run(run); r.GetState() != pb.RunState_SUCCEEDED || r.GetGeneration() < 2 {
+		t.Fatalf("run %s is %s at generation %d: %s", run, r.GetState(), r.GetGeneration(), r.GetReason())
+	}
+	last := uint64(0)
+	for i, s := range curve {
+		if s.GetStep() != uint64(i+1) || s.GetGeneration() < last || s.GetNumerics() != "fast" {
+			t.Fatalf("record %d is of step %d, generation %d after %d, numerics %q", i+1, s.GetStep(),
+				s.GetGeneration(), last, s.GetNumerics())
+		}
+		last = s.GetGeneration()
+	}
+	for _, e := range w.events {
+		for _, s := range curve {
+			if s.GetStep() > e.GetStep() && s.GetGeneration() <= e.GetSupersedes() {
+				t.Fatalf("step %d is of generation %d, which event %d at step %d supersedes", s.GetStep(),
+					s.GetGeneration(), e.GetIndex(), e.GetStep())
+			}
+		}
+	}
+	if len(curve) != 120 || last < 2 {
+		t.Fatalf("%d steps, the last of generation %d", len(curve), last)
+	}
+}

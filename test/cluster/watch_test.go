@@ -61,7 +61,7 @@ func (w *watcher) take(item *pb.WatchItem) error {
 	}
 	if e := item.GetEvent(); e != nil {
 		w.events = append(w.events, e)
-		if e.GetKind() == pb.EventKind_RUN_RESUMED { // what follows supersedes it
+		if e.GetKind() == pb.EventKind_RUN_RESUMED || e.GetSupersedes() > 0 { // what follows is new
 			w.steps = slices.DeleteFunc(w.steps, func(s *pb.StepRecord) bool {
 				return s.GetStep() > e.GetStep()
 			})
