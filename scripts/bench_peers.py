@@ -1,6 +1,7 @@
 """Holds Banyan's CPU engine against PyTorch and OpenBLAS on this machine, in this run.
 
     bench_peers.py BENCH [--quick] [--threads N] [--pairs N] [--shapes S,M,L] [--only PART,...]
+                   [--precisions fp32,bf16]
 
 BENCH is the program of internal/bench. Prints one JSON object a line: bench, shape, banyan, peer,
 peer_name, ratio (Banyan's rate by the peer's: above 1 is faster; for memory the peer's bytes by
@@ -125,7 +126,7 @@ class Run:
         core = blas.must("open")
         peers = [("fp32", blas, f"OpenBLAS {core['version']} {core['core']}"),
                  ("fp32", torch, self.torch_name)]
-        if not self.args.quick:
+        if "bf16" in self.args.precisions:
             peers.append(("bf16", torch, self.torch_name))
         for m, n, k, layout in shapes:
             for dtype, peer, name in peers:
@@ -181,9 +182,7 @@ class Run:
 
     def steps(self, shape):
         best = {}
-        for precision in ("fp32", "bf16"):
-            if self.args.quick and precision == "bf16":
-                continue
+        for precision in self.args.precisions:
             best[precision] = self.fastest(shape, precision)
         for precision, chosen in best.items():
             if chosen is None:
@@ -249,7 +248,7 @@ class Run:
     # Memory: the peak of a step that is not the first, less what the process had before the model.
 
     def memory(self, shape):
-        for precision in ("fp32", "bf16"):
+        for precision in self.args.precisions:
             used = [self.footprint(*x) for x in self.footprints(shape, precision)]
             errors = [u for u in used if isinstance(u, str)]
             if errors:
@@ -258,8 +257,6 @@ class Run:
                 continue
             self.print("memory " + precision, shape, used[0], used[1], self.torch_name,
                        used[1] / used[0], unit="bytes")
-            if self.args.quick:
-                return
 
     def footprints(self, shape, precision):
         q = {"vocab": VOCAB, "precision": precision, **SHAPES[shape]}
@@ -291,10 +288,13 @@ def main():
     p.add_argument("--pairs", type=int)
     p.add_argument("--shapes", default="")
     p.add_argument("--only", default="", help=f"some of {','.join(PARTS)}")
+    p.add_argument("--precisions", default="")
     args = p.parse_args()
     args.pairs = args.pairs or (3 if args.quick else 7)
     shapes = args.shapes.split(",") if args.shapes else ["S"] if args.quick else list(SHAPES)
     only = args.only.split(",") if args.only else PARTS
+    args.precisions = (args.precisions.split(",") if args.precisions else
+                       ["fp32"] if args.quick else ["fp32", "bf16"])
     run = Run(args)
     if "gemm" in only:
         run.gemms()
