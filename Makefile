@@ -58,6 +58,10 @@ clean-demo: ## remove .demo/
 bench: ## benchmarks of every package
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
+.PHONY: bench-ranks
+bench-ranks: ## two ranks on one core each against one on two, and reproducible against fast sums
+	$(GO) test -run '^$$' -bench 'TwoRanks/./.*/ZERO1' -benchtime 1x -timeout 0 ./worker/train
+
 .PHONY: peers
 peers: build .venv/installed ## compare with transformers and tokenizers, every family (.demo/export too, if there)
 	sh scripts/peers.sh .venv/bin/python bin/banyan .demo/export

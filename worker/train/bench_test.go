@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -61,8 +62,9 @@ type timing struct{ Seconds, CPU, Comm float64 }
 
 // BenchmarkTwoRanks compares two ranks on one core each with one rank on two cores, and
 // reproducible with fast sums, in interleaved runs: the metrics are medians of ratios of tokens a
-// second by the clock, and of tokens a processor second, which a busy host spoils less.
-// BANYAN_BENCH_PAIRS sets how many runs of each (3).
+// second by the clock, and of tokens a processor second, which a busy host spoils less; printed
+// as JSON lines too, like other comparisons. BANYAN_BENCH_PAIRS sets how many runs of each
+// (3).
 func BenchmarkTwoRanks(b *testing.B) {
 	if _, err := exec.LookPath("taskset"); err != nil {
 		b.Skip("needs taskset to bind ranks to cores: ", err)
@@ -73,7 +75,7 @@ func BenchmarkTwoRanks(b *testing.B) {
 	}
 	for _, shape := range []string{"S", "M"} {
 		for _, precision := range matrixPrecisions {
-			for _, sharding := range []pb.Sharding{pb.Sharding_ZERO1, pb.Sharding_ZERO2, pb.Sharding_ZERO3} {
+			for _, sharding := range matrixShardings {
 				b.Run(fmt.Sprintf("%s/%v/%v", shape, precision, sharding), func(b *testing.B) {
 					x := benchShape(shape)
 					x.Precision, x.Sharding = precision, sharding
@@ -104,6 +106,14 @@ func comparePairs(b *testing.B, x bench, pairs int) {
 	}
 	for name, r := range ratios {
 		b.ReportMetric(median(r), name)
+	}
+	for peer, metric := range map[string]string{
+		"one rank on two cores": "of-one-rank", "numerics fast": "of-fast",
+	} {
+		ratio := median(ratios[metric])
+		must(b, json.NewEncoder(os.Stdout).Encode(map[string]any{"bench": "two ranks",
+			"shape": strings.TrimPrefix(b.Name(), "BenchmarkTwoRanks/"), "banyan": median(tokens),
+			"peer": median(tokens) / ratio, "peer_name": peer, "ratio": ratio}))
 	}
 	b.ReportMetric(median(tokens), "tokens/s")
 	b.ReportMetric(median(comm), "waiting")

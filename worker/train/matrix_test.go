@@ -14,6 +14,7 @@ import (
 // The factors of the reproducibility matrix. A digest is a function of the kernels' class, the
 // precision and the model alone: these are the key. The other factors must not show.
 var (
+	matrixClasses    = cpu.Classes()
 	matrixModels     = []string{"llama", "qwen2", "qwen3"}
 	matrixPrecisions = []pb.Precision{pb.Precision_FP32, pb.Precision_BF16}
 	matrixRecomputes = []pb.Recompute{pb.Recompute_NONE, pb.Recompute_ATTENTION, pb.Recompute_FULL}
@@ -39,7 +40,7 @@ type cell struct {
 // being one, is in some cell.
 func matrix(all bool) []cell {
 	var keys []key
-	for _, isa := range cpu.Classes() {
+	for _, isa := range matrixClasses {
 		for _, precision := range matrixPrecisions {
 			for _, model := range matrixModels {
 				keys = append(keys, key{isa, precision, model})
