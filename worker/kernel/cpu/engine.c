@@ -12,15 +12,22 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 // A wait in the middle of a program is a few microseconds; a wait between programs is not worth
 // a core. The spin is long enough for the first and ends soon in the second.
 #define SPINS 3000
 
+#define HUGE (2UL << 20)
+
+struct scratch {
+	float *p;
+	size_t floats;
+};
+
 struct seat {
 	struct engine *e;
-	float *scratch;
-	size_t floats;
+	struct scratch scratch;
 	pthread_t id;
 };
 
@@ -29,6 +36,7 @@ struct engine {
 	struct failure failure;
 	int threads;
 	struct seat *seats;
+	struct scratch shared;
 
 	pthread_mutex_t lock;
 	pthread_cond_t go, done;
@@ -80,7 +88,7 @@ static void *serve(void *arg)
 		seen = atomic_load(&e->round);
 		if (atomic_load(&e->stop))
 			return NULL;
-		work(e, s->scratch);
+		work(e, s->scratch.p);
 		if (atomic_fetch_sub(&e->busy, 1) == 1) {
 			pthread_mutex_lock(&e->lock);
 			pthread_cond_signal(&e->done);
@@ -110,41 +118,59 @@ static void wait_done(struct engine *e)
 	pthread_mutex_unlock(&e->lock);
 }
 
-// grow makes sure that every seat has the scratch a phase needs. It is kept until close.
-static int grow(struct engine *e, size_t floats)
+// reserve is memory on a 64-byte line. From HUGE on it asks for huge pages: a matrix that is read
+// across its rows touches a new page at every step.
+static void *reserve(size_t bytes)
 {
-	for (int i = 0; i < e->threads; i++) {
-		struct seat *s = &e->seats[i];
-		if (s->floats >= floats)
-			continue;
-		free(s->scratch);
-		s->scratch = NULL;
-		s->floats = 0;
-		void *p;
-		if (posix_memalign(&p, 64, floats * sizeof(float)) != 0)
-			return engine_fail(e, FAIL_MEMORY, 0, (long)(floats * sizeof(float)), 0);
-		s->scratch = p;
-		s->floats = floats;
-	}
+	void *p;
+	if (posix_memalign(&p, bytes < HUGE ? 64 : HUGE, bytes) != 0)
+		return NULL;
+#if defined(MADV_HUGEPAGE)
+	if (bytes >= HUGE)
+		madvise(p, bytes / HUGE * HUGE, MADV_HUGEPAGE); // a refusal costs time only
+#endif
+	return p;
+}
+
+// grow makes sure that there is enough scratch. It is kept until close.
+static int grow(struct engine *e, struct scratch *s, size_t floats)
+{
+	if (s->floats >= floats)
+		return 0;
+	free(s->p);
+	*s = (struct scratch){ 0 };
+	void *p = reserve(floats * sizeof(float));
+	if (p == NULL)
+		return engine_fail(e, FAIL_MEMORY, 0, (long)(floats * sizeof(float)), 0);
+	*s = (struct scratch){ .p = p, .floats = floats };
 	return 0;
+}
+
+float *engine_shared(struct engine *e, size_t floats)
+{
+	return grow(e, &e->shared, floats) == 0 ? e->shared.p : NULL;
 }
 
 int engine_tasks(struct engine *e, task_fn fn, const void *ctx, long tasks, size_t floats)
 {
-	int why = grow(e, floats);
-	if (why != 0 || tasks <= 0)
-		return why;
+	for (int i = 0; i < e->threads; i++) {
+		int why = grow(e, &e->seats[i].scratch, floats);
+		if (why != 0)
+			return why;
+	}
+	if (tasks <= 0)
+		return 0;
 	e->fn = fn;
 	e->ctx = ctx;
 	e->tasks = tasks;
 	atomic_store(&e->next, 0);
 	if (e->threads == 1 || tasks == 1) {
-		work(e, e->seats[0].scratch);
+		work(e, e->seats[0].scratch.p);
 		return 0;
 	}
 	atomic_store(&e->busy, e->threads - 1);
 	announce(e);
-	work(e, e->seats[0].scratch);
+	work(e, e->seats[0].scratch.p);
 	wait_done(e);
 	return 0;
 }
@@ -226,7 +252,8 @@ void banyan_close(struct engine *e)
 	for (int i = 1; i < e->threads; i++)
 		pthread_join(e->seats[i].id, NULL);
 	for (int i = 0; i < e->threads; i++)
-		free(e->seats[i].scratch);
+		free(e->seats[i].scratch.p);
+	free(e->shared.p);
 	free(e->seats);
 	pthread_cond_destroy(&e->done);
 	pthread_cond_destroy(&e->go);
@@ -236,10 +263,9 @@ void banyan_close(struct engine *e)
 
 void *banyan_alloc(size_t bytes)
 {
-	void *p;
-	if (posix_memalign(&p, 64, bytes) != 0)
-		return NULL;
-	memset(p, 0, bytes);
+	void *p = reserve(bytes);
+	if (p != NULL)
+		memset(p, 0, bytes);
 	return p;
 }
 

@@ -38,6 +38,11 @@ struct isa_class {
 // engine_tasks runs fn for tasks 0..tasks-1, each with `floats` of scratch (uninitialised).
 int engine_tasks(struct engine *e, task_fn fn, const void *ctx, long tasks, size_t floats);
 
+// engine_shared returns scratch for all tasks of the phases that follow, on a 64-byte line and
+// uninitialised; NULL if there is no memory, which is noted as the failure. The next call may move
+// it.
+float *engine_shared(struct engine *e, size_t floats);
+
 // engine_fail notes the details of a failure and returns why.
 int engine_fail(struct engine *e, int why, long row, long value, long limit);
 

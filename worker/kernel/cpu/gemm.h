@@ -1,270 +1,231 @@
-// Matrix product: c[M,N] (+)= op(a)[M,K] * op(b)[K,N].
+// Matrix product: c[M,N] = op(a)[M,K] * op(b)[K,N], and what the op adds to it.
 //
-// Each element of c is the sum over blocks of KC in ascending k, and within a block one chain of
-// FMAs in ascending k. Nothing else about the cut (tiles, panels, edges, threads) shows in the
-// bits.
+//   phase 1   all tasks together copy op(b), and op(a) where several tasks share it, to panels
+//   phase 2   a task makes a tile of c, mt x nt, over all of K
 //
-//   task: a tile of c, mt x nt          per block of K: a and b are copied to scratch as panels
-//   a panel: MR rows, [KC][VW]          b panel: NR columns, [KC][NR], padded with zeros
-//   micro-kernel: up to MR x NR of c in registers, one row of each panel per k
+//   per block of kc of K:   a panels: MR rows, [kc][AW]      b panels: NR columns, [kc][NR]
+//   for each panel of b     (kc x NR stays in the first-level cache)
+//     for each panel of a   (all of the tile's stay in the second-level cache)
+//       micro-kernel        MR x NR of c in registers
 //
-// The panels of b of a tile stay in the second-level cache, one panel of a in the first.
+// Bits. An element of c is the sum over the blocks of K in ascending order, each of them one chain
+// of FMAs in ascending k; the blocks depend on K alone. What is added to the product comes after,
+// in the registers of the last block. Nothing else about the cut shows: not tiles, edges, threads.
+// Halves are widened where they are packed, and rounded where c is stored.
 
-#include <stdlib.h>
+#include "gemm_micro.h"
+#include "gemm_pack.h"
 
-#define KC 256
-#define PANELS 16 // of a in a tile
-#define MT (PANELS * MR)
-#define NT 512
+#define KC 288                   // most of K in a block
+#define MT (96 / MR * MR)        // rows of a tile
+#define NT (768 / NR * NR)       // columns of a tile
+#define SHARED (2L << 20)        // floats of b (and of a) in panels at a time
+#define ENOUGH 32                // tasks, for any number of threads that we expect
+#define LINE (NR < 16 ? 16 : NR) // floats between prefetches
 
-// micro sets (or adds to) c[rows,NR] the product of a[k][>=rows] and b[k][>=NR], whose rows are
-// ak and bk apart.
-INLINE void micro(const int rows, long k, const float *a, long ak, const float *b, long bk,
-		  float *c, long ldc, int add)
+struct gemm {
+	struct side a, b;
+	void *c;
+	const void *add, *bias;
+	int half_c, half_add, half_bias;
+	long n, k, kc, mt, nt;
+	int accumulate;
+	int share_a; // the panels of a are made in phase 1
+	int own;     // partial sums cannot wait in c
+};
+
+static void pack_group(const struct gemm *g, const struct side *s, long task)
+{
+	long groups = parts(panels_of(s), GROUP), first = task % groups * GROUP;
+	long p = task / groups * g->kc, k = least(g->kc, g->k - p), from = first * s->used;
+	pack(s, packed(s, first, p, k), s->first + from,
+	     least(GROUP * s->used, s->count - from), p, k);
+}
+
+static long pack_tasks(const struct gemm *g, const struct side *s)
+{
+	return parts(panels_of(s), GROUP) * parts(g->k, g->kc);
+}
+
+static void pack_task(const void *ctx, long task, float *scratch)
+{
+	const struct gemm *g = ctx;
+	long of_b = pack_tasks(g, &g->b);
+	pack_group(g, task < of_b ? &g->b : &g->a, task < of_b ? task : task - of_b);
+	(void)scratch;
+}
+
+// epilogue says where the sums of a block go.
+struct epilogue {
+	float *part; // partial sums
+	long ldp;
+	int more, last; // there are some already; this is the last block
+	const struct gemm *g;
+};
+
+// finish takes columns [j, j+VW) of n from (row, col) on: more partial sums, or the whole.
+INLINE void finish(const struct epilogue *u, long row, long col, float *part, long j, long n, vf x)
+{
+	const struct gemm *g = u->g;
+	if (u->more)
+		x = v_get(part, j, n, 0) + x;
+	if (!u->last) {
+		v_put(part, j, n, x);
+		return;
+	}
+	long at = row * g->n + col;
+	void *c = x_at(g->c, g->half_c, at);
+	if (g->accumulate)
+		x = x_get(c, g->half_c, j, n, 0) + x;
+	if (g->bias != NULL)
+		x += x_get(x_at(g->bias, g->half_bias, col), g->half_bias, j, n, 0);
+	if (g->add != NULL)
+		x += x_get(x_at(g->add, g->half_add, at), g->half_add, j, n, 0);
+	x_put(c, g->half_c, j, n, x);
+}
+
+typedef void (*tile_fn)(const struct epilogue *u, long k, const float *a, const float *b, long row,
+			long col, float *part, long cols);
+
+// tile computes c[rows,cols] at (row, col) for one block of K.
+INLINE void tile(const int rows, const struct epilogue *u, long k, const float *a, const float *b,
+		 long row, long col, float *part, long cols)
 {
 	vf sum[MR][NV];
 #pragma GCC unroll 16
 	for (int i = 0; i < rows; i++)
-#pragma GCC unroll 2
-		for (int j = 0; j < NV; j++)
-			sum[i][j] = v_set(0);
-	for (long p = 0; p < k; p++, a += ak, b += bk) {
-		vf col[NV];
-#pragma GCC unroll 2
-		for (int j = 0; j < NV; j++)
-			col[j] = v_load(b + j * VW);
+		__builtin_prefetch(part + i * u->ldp, 1);
+	chain(rows, k, a, AW, b, NR, sum);
+	if (__builtin_expect(cols >= NR, 1)) {
 #pragma GCC unroll 16
-		for (int i = 0; i < rows; i++) {
-			vf x = v_set(a[i]);
-#pragma GCC unroll 2
+		for (int i = 0; i < rows; i++)
+#pragma GCC unroll 4
 			for (int j = 0; j < NV; j++)
-				sum[i][j] = v_fma(x, col[j], sum[i][j]);
-		}
-	}
-#pragma GCC unroll 16
-	for (int i = 0; i < rows; i++)
-#pragma GCC unroll 2
-		for (int j = 0; j < NV; j++) {
-			float *to = c + i * ldc + j * VW;
-			v_store(to, add ? v_load(to) + sum[i][j] : sum[i][j]);
-		}
-}
-
-typedef void (*micro_fn)(long k, const float *a, long ak, const float *b, long bk, float *c,
-			 long ldc, int add);
-
-#define MICRO(rows)                                                                               \
-	static void micro_##rows(long k, const float *a, long ak, const float *b, long bk,        \
-				 float *c, long ldc, int add)                                     \
-	{                                                                                         \
-		micro(rows, k, a, ak, b, bk, c, ldc, add);                                        \
-	}
-
-MICRO(1)
-MICRO(2)
-MICRO(3)
-MICRO(4)
-#if MR > 4
-MICRO(5)
-MICRO(6)
-#endif
-#if MR > 6
-MICRO(7)
-MICRO(8)
-MICRO(9)
-MICRO(10)
-MICRO(11)
-MICRO(12)
-MICRO(13)
-MICRO(14)
-#endif
-
-static const micro_fn micros[MR + 1] = { 0, micro_1, micro_2, micro_3, micro_4,
-#if MR > 4
-					 micro_5, micro_6,
-#endif
-#if MR > 6
-					 micro_7, micro_8, micro_9, micro_10, micro_11, micro_12,
-					 micro_13, micro_14,
-#endif
-};
-
-// panel multiplies one panel pair into c[rows,cols]; a partial width goes by way of edge[MR][NR].
-INLINE void panel(long rows, long cols, long k, const float *a, long ak, const float *b, long bk,
-		  float *c, long ldc, int add, float *edge)
-{
-	if (cols >= NR) {
-		micros[rows](k, a, ak, b, bk, c, ldc, add);
+				finish(u, row + i, col, part + i * u->ldp, j * VW, NR,
+				       sum[i][j]);
 		return;
 	}
-	micros[rows](k, a, ak, b, bk, edge, NR, 0);
-	for (long i = 0; i < rows; i++)
-		for (long j = 0; j < cols; j++)
-			c[i * ldc + j] = add ? c[i * ldc + j] + edge[i * NR + j] : edge[i * NR + j];
-}
-
-// transpose copies src[rows][k] (rows ld apart) to dst[k][width], zeros in columns >= rows. width
-// is whole vectors.
-static void transpose(float *dst, long width, const float *src, long ld, long rows, long k)
-{
-	for (long i = 0; i < width; i += VW)
-		for (long p = 0; p < k; p += VW) {
-			vf square[VW];
+	float edge[MR * NR];
 #pragma GCC unroll 16
-			for (int j = 0; j < VW; j++)
-				square[j] = i + j < rows ? v_get(src + (i + j) * ld, p, k, 0)
-							 : v_set(0);
-			v_transpose(square);
-			if (__builtin_expect(p + VW <= k, 1)) {
-#pragma GCC unroll 16
-				for (int j = 0; j < VW; j++)
-					v_store(dst + (p + j) * width + i, square[j]);
-				continue;
-			}
-			for (int j = 0; p + j < k; j++)
-				v_store(dst + (p + j) * width + i, square[j]);
-		}
+	for (int i = 0; i < rows; i++)
+#pragma GCC unroll 4
+		for (int j = 0; j < NV; j++)
+			v_store(edge + i * NR + j * VW, sum[i][j]);
+	for (int i = 0; i < rows; i++)
+		for (int j = 0; j < NR && j < cols; j += VW)
+			finish(u, row + i, col, part + i * u->ldp, j, cols,
+			       v_load(edge + i * NR + j));
 }
 
-// gather copies src[k][cols] (rows ld apart) to dst[k][width], zeros in columns >= cols.
-INLINE void gather(float *dst, const long width, const float *src, long ld, long cols, long k)
-{
-	for (long p = 0; p < k; p++, dst += width, src += ld) {
-		if (cols == width) {
-			memcpy(dst, src, (size_t)width * sizeof(float));
-			continue;
-		}
-		for (long j = 0; j < width; j++)
-			dst[j] = j < cols ? src[j] : 0;
+#define TILE_OF(rows)                                                                             \
+	static void tile_##rows(const struct epilogue *u, long k, const float *a, const float *b, \
+				long row, long col, float *part, long cols)                       \
+	{                                                                                         \
+		tile(rows, u, k, a, b, row, col, part, cols);                                     \
 	}
-}
 
-struct gemm {
-	const float *a, *b;
-	float *c;
-	long m, n, k, mt, nt;
-	int ta, tb, accumulate;
-};
-
-// pack_a and pack_b copy rows (columns) [from, from+count) of block [p, p+k) to panels.
-static void pack_a(const struct gemm *g, float *to, long from, long count, long p, long k)
-{
-	for (long i = 0; i < count; i += MR, to += VW * k) {
-		long rows = least(MR, count - i);
-		if (g->ta) // what follows the panel's rows is copied too, and never used
-			gather(to, VW, g->a + p * g->m + from + i, g->m,
-			       least(VW, g->m - from - i), k);
-		else
-			transpose(to, VW, g->a + (from + i) * g->k + p, g->k, rows, k);
-	}
-}
-
-static void pack_b(const struct gemm *g, float *to, long from, long count, long p, long k)
-{
-	for (long j = 0; j < count; j += NR, to += NR * k) {
-		long cols = least(NR, count - j);
-		if (g->tb)
-			transpose(to, NR, g->b + (from + j) * g->k + p, g->k, cols, k);
-		else
-			gather(to, NR, g->b + p * g->n + from + j, g->n, cols, k);
-	}
-}
+BY_ROWS(TILE_OF, tile_fn, tiles, tile_)
 
 static void gemm_task(const void *ctx, long task, float *scratch)
 {
 	const struct gemm *g = ctx;
-	long across = parts(g->n, g->nt);
+	long across = parts(g->b.count, g->nt);
 	long i0 = task / across * g->mt, j0 = task % across * g->nt;
-	long m = least(g->mt, g->m - i0), n = least(g->nt, g->n - j0);
-	float *pa = scratch, *pb = pa + PANELS * VW * KC, *edge = pb + NT * KC, *tile = edge + MR * NR;
-	float *c = g->c + i0 * g->n + j0;
-	// An accumulated product is summed over all of K before it is added, so it needs a tile.
-	int own = g->accumulate && g->k > KC;
-	float *to = own ? tile : c;
-	long ld = own ? g->nt : g->n;
-	for (long p = 0; p < g->k; p += KC) {
-		long k = least(KC, g->k - p);
-		int add = p > 0 || (g->accumulate && !own);
-		pack_a(g, pa, i0, m, p, k);
-		pack_b(g, pb, j0, n, p, k);
-		for (long i = 0; i < m; i += MR)
-			for (long j = 0; j < n; j += NR)
-				panel(least(MR, m - i), n - j, k, pa + i / MR * VW * k, VW,
-				      pb + j * k, NR, to + i * ld + j, ld, add, edge);
+	long m = least(g->mt, g->a.rows - i0), n = least(g->nt, g->b.count - j0);
+	long col = g->b.first + j0;
+	struct epilogue u = { .part = g->own ? scratch + parts(g->mt, MR) * AW * g->kc
+					     : (float *)g->c + i0 * g->n + col,
+			      .ldp = g->own ? g->nt : g->n,
+			      .g = g };
+	for (long p = 0; p < g->k; p += g->kc) {
+		long k = least(g->kc, g->k - p);
+		u.more = p > 0;
+		u.last = p + k == g->k;
+		const float *a = scratch;
+		if (g->share_a)
+			a = packed(&g->a, i0 / MR, p, k);
+		else
+			pack(&g->a, scratch, i0, m, p, k);
+		for (long j = 0; j < n; j += NR)
+			for (long i = 0; i < m; i += MR) {
+				const float *b = packed(&g->b, (j0 + j) / NR, p, k);
+				// This panel's share of the next panel of b, on its way to the cache.
+				for (long l = i * k / m; l < (i + MR) * k / m; l += LINE / NR)
+					__builtin_prefetch(b + (k + l) * NR, 0, 2);
+				tiles[least(MR, m - i)](&u, k, a + i / MR * AW * k, b, i0 + i,
+							col + j, u.part + i * u.ldp + j, n - j);
+			}
 	}
-	for (long i = 0; i < m && own; i++)
-		for (long j = 0; j < n; j += VW)
-			v_put(c + i * g->n, j, n,
-			      v_get(c + i * g->n, j, n, 0) + v_get(tile + i * ld, j, n, 0));
+}
+
+// cut chooses tiles of about equal size, and enough of them.
+static void cut(struct gemm *g)
+{
+	g->mt = parts(parts(g->a.rows, parts(g->a.rows, MT)), MR) * MR;
+	g->nt = parts(parts(g->b.count, parts(g->b.count, NT)), NR) * NR;
+	while (parts(g->a.rows, g->mt) * parts(g->b.count, g->nt) < ENOUGH) {
+		if (g->nt > 4 * NR && (g->nt >= 2 * g->mt || g->mt <= 4 * MR))
+			g->nt = parts(g->nt / 2, NR) * NR;
+		else if (g->mt > 4 * MR)
+			g->mt = parts(g->mt / 2, MR) * MR;
+		else
+			break;
+	}
 }
 
 static int gemm_product(struct engine *e, struct gemm *g)
 {
-	// Enough tiles for a few threads, whatever their number here.
-	while (parts(g->m, g->mt) * parts(g->n, g->nt) < 16 && g->mt > 4 * MR)
-		g->mt /= 2;
-	while (parts(g->m, g->mt) * parts(g->n, g->nt) < 16 && g->nt > 4 * NR)
-		g->nt /= 2;
-	size_t floats = (PANELS * VW + NT) * KC + MR * NR + (size_t)MT * NT;
-	return engine_tasks(e, gemm_task, g, parts(g->m, g->mt) * parts(g->n, g->nt), floats);
+	g->kc = parts(parts(g->k, parts(g->k, KC)), 8) * 8;
+	long passes = parts(g->n, most(SHARED / g->k, NR));
+	long step = parts(parts(g->n, passes), NR) * NR;
+	for (g->b.first = 0; g->b.first < g->n; g->b.first += step) {
+		g->b.count = least(step, g->n - g->b.first);
+		cut(g);
+		g->share_a = parts(g->b.count, g->nt) > 1 && g->a.rows * g->k <= SHARED;
+		size_t b = (size_t)(panels_of(&g->b) * NR * g->k);
+		size_t a = g->share_a ? (size_t)(panels_of(&g->a) * AW * g->k) : 0;
+		g->b.packed = engine_shared(e, a + b);
+		if (g->b.packed == NULL)
+			return FAIL_MEMORY;
+		g->a.packed = g->b.packed + b;
+		int why = engine_tasks(e, pack_task, g, pack_tasks(g, &g->b) +
+				       (g->share_a ? pack_tasks(g, &g->a) : 0), 0);
+		size_t floats = (size_t)(parts(g->mt, MR) * AW * g->kc + (g->own ? g->mt * g->nt : 0));
+		if (why == 0)
+			why = engine_tasks(e, gemm_task, g,
+					   parts(g->a.rows, g->mt) * parts(g->b.count, g->nt), floats);
+		if (why != 0)
+			return why;
+	}
+	return 0;
 }
 
-// gemm_add_task adds bias and addend to PIECE-sized ranges of rows of the product.
-static void gemm_add_task(const void *ctx, long task, float *scratch)
+// gemm_empty is the product over nothing: what is added to it remains.
+static void gemm_empty(const struct gemm *g)
 {
-	const struct op *o = ctx;
-	long n = o->n[1], per = most(1, PIECE / most(n, 1)), end = least(o->n[0], (task + 1) * per);
-	for (long r = task * per; r < end; r++)
-		for (long j = 0; j < n; j += VW) {
-			float *c = out(o, 0) + r * n;
-			vf x = v_get(c, j, n, 0);
-			if (o->p[4] != 0)
-				x += v_get(in(o, 4), j, n, 0);
-			if (o->p[3] != 0)
-				x += v_get(in(o, 3) + r * n, j, n, 0);
-			v_put(c, j, n, x);
-		}
-	(void)scratch;
+	struct epilogue u = { .last = 1, .g = g };
+	for (long i = 0; i < g->a.rows; i++)
+		for (long j = 0; j < g->n; j += VW)
+			finish(&u, i, 0, NULL, j, g->n, v_set(0));
 }
 
-static int gemm_floats(struct engine *e, const struct op *o)
-{
-	struct gemm g = { .a = in(o, 1), .b = in(o, 2), .c = out(o, 0), .m = o->n[0],
-			  .n = o->n[1], .k = o->n[2], .mt = MT, .nt = NT, .ta = o->flag & 1,
-			  .tb = (o->flag & 2) != 0, .accumulate = (o->flag & 4) != 0 };
-	if (g.k == 0 && !g.accumulate)
-		memset(g.c, 0, (size_t)(g.m * g.n) * sizeof(float));
-	if (g.m == 0 || g.n == 0)
-		return 0;
-	int why = g.k == 0 ? 0 : gemm_product(e, &g);
-	if (why != 0 || (o->p[3] == 0 && o->p[4] == 0))
-		return why;
-	return engine_tasks(e, gemm_add_task, o, parts(g.m, most(1, PIECE / g.n)), 0);
-}
-
-// A product with halves, by way of copies in floats.
 static int gemm(struct engine *e, const struct op *o)
 {
-	const long n[5] = { o->n[0] * o->n[1], o->n[0] * o->n[2], o->n[2] * o->n[1],
-			    o->n[0] * o->n[1], o->n[1] };
-	struct op f = *o;
-	int why = 0;
-	for (int i = 0; i < 5; i++) {
-		if (!half(o, i) || o->p[i] == 0)
-			continue;
-		float *copy = malloc((size_t)n[i] * sizeof(float) + 64);
-		if (copy == NULL)
-			why = engine_fail(e, FAIL_MEMORY, 0, n[i] * 4, 0);
-		else
-			copy_row(copy, 0, any(o, i), 1, n[i]);
-		f.p[i] = (uintptr_t)copy;
+	long m = o->n[0], n = o->n[1], k = o->n[2];
+	int ta = o->flag & 1, tb = (o->flag & 2) != 0;
+	struct gemm g = { .a = { .from = any(o, 1), .half = half(o, 1), .ld = ta ? m : k,
+				 .along = !ta, .rows = m, .used = MR, .width = AW, .count = m },
+			  .b = { .from = any(o, 2), .half = half(o, 2), .ld = tb ? k : n,
+				 .along = tb, .rows = n, .used = NR, .width = NR },
+			  .c = any(o, 0), .add = any(o, 3), .bias = any(o, 4),
+			  .half_c = half(o, 0), .half_add = half(o, 3), .half_bias = half(o, 4),
+			  .n = n, .k = k, .accumulate = (o->flag & 4) != 0 };
+	if (m == 0 || n == 0)
+		return 0;
+	if (k == 0) {
+		gemm_empty(&g);
+		return 0;
 	}
-	f.flag &= 255;
-	why = why != 0 ? why : gemm_floats(e, &f);
-	if (why == 0 && half(o, 0))
-		copy_row(any(o, 0), 1, any(&f, 0), 0, n[0]);
-	for (int i = 0; i < 5; i++)
-		if (f.p[i] != o->p[i])
-			free((void *)f.p[i]);
-	return why;
+	g.own = k > KC && (g.accumulate || g.half_c || g.add == g.c);
+	return gemm_product(e, &g);
 }

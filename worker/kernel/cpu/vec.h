@@ -128,6 +128,7 @@ INLINE vi v_seti(int32_t x)
 
 // v_transpose transposes a square of VW vectors. One round deals the rows like two hands of cards;
 // after log2(VW) rounds every element is in its place.
+#ifndef V_TRANSPOSE
 INLINE void v_transpose(vf r[VW])
 {
 #pragma GCC unroll 4
@@ -143,6 +144,7 @@ INLINE void v_transpose(vf r[VW])
 			r[i] = next[i];
 	}
 }
+#endif
 
 // v_sum adds the lanes in double precision, by halves.
 INLINE double v_sum(vf x)

@@ -15,3 +15,27 @@ static inline vf v_sqrt(vf a) { return _mm256_sqrt_ps(a); }
 	__builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
 #define V_UPPER(a, b) \
 	__builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+
+// v_transpose transposes 8 x 8 in 24 shuffles; the general one of vec.h takes twice as many here.
+#define V_TRANSPOSE
+static inline void v_transpose(vf r[8])
+{
+	vf a[8], b[8];
+#pragma GCC unroll 4
+	for (int i = 0; i < 8; i += 2) {
+		a[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+		a[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+	}
+#pragma GCC unroll 2
+	for (int i = 0; i < 8; i += 4) {
+		b[i] = _mm256_shuffle_ps(a[i], a[i + 2], 0x44);
+		b[i + 1] = _mm256_shuffle_ps(a[i], a[i + 2], 0xee);
+		b[i + 2] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0x44);
+		b[i + 3] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0xee);
+	}
+#pragma GCC unroll 4
+	for (int i = 0; i < 4; i++) {
+		r[i] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x20);
+		r[i + 4] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x31);
+	}
+}
