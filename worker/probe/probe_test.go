@@ -219,3 +219,19 @@ func TestParsePrecision(t *testing.T) {
 		}
 	}
 }
+
+// bf16 rounds, so that it gives another number, and a close one.
+func TestLossInBF16(t *testing.T) {
+	line := `{"text":"` + text(60) + `"}`
+	want, err := load(t, probe.Options{}).Loss(records(line), 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := load(t, probe.Options{Precision: kernel.BF16}).Loss(records(line), 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := math.Abs(got.Loss/want.Loss - 1); d == 0 || d > 0.02 {
+		t.Errorf("loss in bf16 is %v, in fp32 %v", got.Loss, want.Loss)
+	}
+}
