@@ -10,6 +10,9 @@
 //   columns (b)   [X/NR][K][NR]        panels, zeros beyond the edge: K = D, X = T for products
 //                                      over D, and K = T, X = D for products over T
 //
+// Queries are multiplied by the scale when they are copied, so products of them with keys are the
+// scores, the same bits in both passes.
+//
 // A tile that no query of its block may see is skipped, and so is the part of a tile on the
 // diagonal that lies in the future: their probabilities are exact zeros, which change no sum.
 
@@ -56,6 +59,13 @@ static void write_rows(const struct attention *a, void *to, long ld, const float
 {
 	for (long r = 0; r < rows; r++)
 		copy_row(x_at(to, a->half, r * ld), a->half, from + r * a->wide, 0, a->d);
+}
+
+// scale_rows multiplies n floats.
+static void scale_rows(float *x, long n, float by)
+{
+	for (long i = 0; i < n; i += VW)
+		v_put(x, i, n, v_get(x, i, n, 0) * by);
 }
 
 // row_form makes tile [t0, t0+n) of the form "rows" from plain[n][D].
@@ -111,13 +121,21 @@ static void product(float *c, long ldc, long m, long panels, long k, const float
 		}
 }
 
-// least_first is the first key that any query of [t0, t0+n) sees.
+// least_first is the first key that any query of [t0, t0+n) sees, most_first the one that all see.
 INLINE long least_first(const int32_t *first, long t0, long n)
 {
 	long lo = first[t0];
 	for (long t = t0 + 1; t < t0 + n; t++)
 		lo = least(lo, first[t]);
 	return lo;
+}
+
+INLINE long most_first(const int32_t *first, long t0, long n)
+{
+	long hi = first[t0];
+	for (long t = t0 + 1; t < t0 + n; t++)
+		hi = most(hi, first[t]);
+	return hi;
 }
 
 #include "attention_forward.h"

@@ -3,6 +3,8 @@
 //
 //   dv += P^T dy     dP = dy v^T     dS = P * (dP - delta) * scale     dk += dS^T q     dq += dS k
 //
+// The scale of dS is in q, for dk, and multiplied into dq at the end.
+//
 // A task is one sequence and one kv head with all query heads that read it: it owns its part of
 // every output. Scores are [query][key]. For dk and dv the order of the sum is: query heads of the
 // group, then blocks of queries, ascending; for dq: blocks of keys, ascending.
@@ -46,28 +48,46 @@ static size_t backward_floats(const struct attention *a)
 	return (size_t)(backward_carve(a, &w, NULL) - (float *)NULL);
 }
 
-// gradient_tile turns scores into P and dP into dS, [n][SIDE] each.
-static void gradient_tile(const struct attention *a, struct backward *w, struct head h, long t0,
-			  long n, long k0)
+// gradient_tile turns scores into P and dP into dS / scale, [n][SIDE] each. masked: some query does
+// not see all keys.
+INLINE void gradient_tile(const struct attention *a, struct backward *w, struct head h, long t0,
+			  long n, long k0, const int masked)
 {
-	const vf zero = v_set(0), scale = v_set(a->scale);
+	const vf zero = v_set(0), high = v_set(88);
 	for (long i = 0; i < n; i++) {
 		const vf lse = v_set(a->lse[h.lse + t0 + i]), delta = v_set(w->delta[t0 + i]);
 		const vi query = v_seti((int32_t)(t0 + i)), first = v_seti(h.first[t0 + i]);
 		for (long j = 0; j < TILE; j += VW) {
 			float *p = w->p + i * SIDE + j, *ds = w->ds + i * SIDE + j;
-			if (k0 + j > t0 + i) {
+			if (masked && k0 + j > t0 + i) {
 				v_store(p, zero);
 				v_store(ds, zero);
 				continue;
 			}
-			vi key = v_iota((int32_t)(k0 + j));
-			vi seen = (key <= query) & (key >= first);
-			vf x = v_exp(v_load(p) * scale - lse);
-			v_store(p, v_select(seen, x, zero));
-			v_store(ds, v_select(seen, x * (v_load(ds) - delta) * scale, zero));
+			vf x = v_weight(v_lesser(high, v_load(p) - lse));
+			vf dx = x * (v_load(ds) - delta);
+			if (masked) {
+				vi key = v_iota((int32_t)(k0 + j));
+				vi seen = (key <= query) & (key >= first);
+				x = v_select(seen, x, zero);
+				dx = v_select(seen, dx, zero);
+			}
+			v_store(p, x);
+			v_store(ds, dx);
 		}
 	}
+}
+
+static void gradient_part(const struct attention *a, struct backward *w, struct head h, long t0,
+			  long n, long k0)
+{
+	gradient_tile(a, w, h, t0, n, k0, 1);
+}
+
+static void gradient_whole(const struct attention *a, struct backward *w, struct head h, long t0,
+			   long n, long k0)
+{
+	gradient_tile(a, w, h, t0, n, k0, 0);
 }
 
 static void backward_pair(const struct attention *a, struct backward *w, struct head h, long t0,
@@ -83,7 +103,10 @@ static void backward_pair(const struct attention *a, struct backward *w, struct 
 		scores);
 	product(w->ds, SIDE, n, TILE / NR, d, w->dy + t0 / TILE * d * SIDE, w->vd + k0 * d, NR * d,
 		0, scores);
-	gradient_tile(a, w, h, t0, n, k0);
+	if (diagonal || most_first(h.first, t0, n) > k0)
+		gradient_part(a, w, h, t0, n, k0);
+	else
+		gradient_whole(a, w, h, t0, n, k0);
 	enum cut keys = diagonal ? K_FROM : WHOLE;
 	product(w->dv + k0 * a->wide, a->wide, nk, panels, n, w->p, w->dyt + t0 * NR, apart, 1, keys);
 	product(w->dk + k0 * a->wide, a->wide, nk, panels, n, w->ds, w->qt + t0 * NR, apart, 1, keys);
@@ -109,6 +132,7 @@ static void backward_head(const struct attention *a, struct backward *w, struct 
 	for (long t0 = 0; t0 < a->t; t0 += TILE) {
 		long n = least(TILE, a->t - t0), at = t0 / TILE * a->d * SIDE;
 		read_rows(a, w->plain, x_at(a->q, a->half, h.q + t0 * h.qs), h.qs, n);
+		scale_rows(w->plain, n * a->d, a->scale);
 		row_form(a, w->q + at, w->plain, n);
 		column_form_t(a, w->qt, t0, w->plain, n);
 		read_rows(a, w->plain, x_at(a->dy, a->half, h.q + t0 * h.qs), h.qs, n);
@@ -119,6 +143,7 @@ static void backward_head(const struct attention *a, struct backward *w, struct 
 	for (long k0 = 0; k0 < a->t; k0 += TILE)
 		for (long t0 = k0; t0 < a->t; t0 += TILE)
 			backward_pair(a, w, h, t0, k0);
+	scale_rows(w->dq, a->t * a->wide, a->scale);
 	write_rows(a, x_at(a->dq, a->half, h.q), h.qs, w->dq, a->t);
 }
 

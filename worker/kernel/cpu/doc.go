@@ -1,8 +1,9 @@
 // Package cpu runs kernel programs on the cores of this host: C through cgo, one call a program.
 //
 // It owns the CPU kernels, a pool of threads and the memory of each backend, and the choice of ISA
-// class at run time: "avx512", "avx2" (with FMA), "generic" (any 64-bit host). One build has all of
-// them. It never decides what is computed: that is package kernel, whose plain twin is kernel/ref.
+// class at run time: "avx512" and "avx2" (with FMA) on amd64, "neon" on arm64, "generic" on any
+// 64-bit host. One build has all of its architecture. It never decides what is computed: that is
+// package kernel, whose plain twin is kernel/ref.
 //
 //	be, err := cpu.New(cpu.Options{Threads: 2})
 //	defer be.Close()
@@ -13,6 +14,9 @@
 // cut of the work depends on shapes only, a sum is never split over threads, exp and log are ours,
 // multiply-adds are explicit, and nothing is contracted by the compiler. Two classes differ in the
 // width of their sums, so a run pins its class; Name says it.
+//
+// BF16 operands are widened where they are read, which is exact, computed with in float32, and
+// rounded once, to nearest even, where they are stored: the same rounding bits in every class.
 //
 // The environment variable BANYAN_ISA restricts a process to one class.
 //

@@ -95,47 +95,72 @@ static void rms_norm_dx_task(const void *ctx, long task, float *scratch)
 	(void)scratch;
 }
 
+// column_sums sets y[c], columns [from, end), to the sum over the rows of x * by * scale[row]; by
+// and scale may be null (ones). All columns are summed at once, so that rows are read in order.
+INLINE void column_sums(float *y, const void *x, const int hx, const void *by, const int hb,
+			const float *scale, long rows, long c, long from, long end)
+{
+	vf total[COLUMNS / VW], sum[COLUMNS / VW];
+	for (int i = 0; i < COLUMNS / VW; i++)
+		total[i] = v_set(0);
+	for (long start = 0; start < rows; start += BLOCK_ROWS) {
+#pragma GCC unroll 16
+		for (int i = 0; i < COLUMNS / VW; i++)
+			sum[i] = v_set(0);
+		for (long r = start; r < least(rows, start + BLOCK_ROWS); r++)
+#pragma GCC unroll 16
+			for (int i = 0; i < COLUMNS / VW; i++) {
+				long at = from + i * VW;
+				if (at >= end)
+					break;
+				vf v = x_get(x_at((void *)x, hx, r * c), hx, at, c, 0);
+				if (scale == NULL)
+					sum[i] += v;
+				else
+					sum[i] = v_fma(v * scale[r],
+						       x_get(x_at((void *)by, hb, r * c), hb, at, c,
+							     0),
+						       sum[i]);
+			}
+		for (int i = 0; i < COLUMNS / VW; i++)
+			total[i] += sum[i];
+	}
+	for (int i = 0; from + i * VW < end; i++)
+		v_put(y, from + i * VW, c, total[i]);
+}
+
 static void rms_norm_dw_task(const void *ctx, long task, float *scratch)
 {
 	const struct op *o = ctx;
-	long rows = o->n[0], c = o->n[1], end = least(c, (task + 1) * COLUMNS);
-	const int hy = half(o, 2), hx = half(o, 3);
-	const float *rstd = in(o, 5);
-	for (long i = task * COLUMNS; i < end; i += VW) {
-		vf total = v_set(0);
-		for (long start = 0; start < rows; start += BLOCK_ROWS) {
-			vf sum = v_set(0);
-			for (long r = start; r < least(rows, start + BLOCK_ROWS); r++)
-				sum = v_fma(x_get(x_at(any(o, 2), hy, r * c), hy, i, c, 0) * rstd[r],
-					    x_get(x_at(any(o, 3), hx, r * c), hx, i, c, 0), sum);
-			total += sum;
-		}
-		v_put(out(o, 1), i, c, total);
+	const void *dy = any(o, 2), *x = any(o, 3);
+	long rows = o->n[0], c = o->n[1], from = task * COLUMNS, end = least(c, from + COLUMNS);
+	switch (half(o, 2) + 2 * half(o, 3)) {
+	case 0:
+		column_sums(out(o, 1), dy, 0, x, 0, in(o, 5), rows, c, from, end);
+		break;
+	case 1:
+		column_sums(out(o, 1), dy, 1, x, 0, in(o, 5), rows, c, from, end);
+		break;
+	case 2:
+		column_sums(out(o, 1), dy, 0, x, 1, in(o, 5), rows, c, from, end);
+		break;
+	default:
+		column_sums(out(o, 1), dy, 1, x, 1, in(o, 5), rows, c, from, end);
 	}
 	(void)scratch;
 }
 
-static void sum_rows_task(const void *ctx, long task, float *scratch)
+INLINE void sum_columns(const struct op *o, long task, const int h)
 {
-	const struct op *o = ctx;
-	long rows = o->n[0], c = o->n[1], end = least(c, (task + 1) * COLUMNS);
-	const int h = half(o, 1);
-	for (long i = task * COLUMNS; i < end; i += VW) {
-		vf total = v_set(0);
-		for (long start = 0; start < rows; start += BLOCK_ROWS) {
-			vf sum = v_set(0);
-			for (long r = start; r < least(rows, start + BLOCK_ROWS); r++)
-				sum += x_get(x_at(any(o, 1), h, r * c), h, i, c, 0);
-			total += sum;
-		}
-		v_put(out(o, 0), i, c, total);
-	}
-	(void)scratch;
+	long c = o->n[1], from = task * COLUMNS, end = least(c, from + COLUMNS);
+	column_sums(out(o, 0), any(o, 1), h, NULL, 0, NULL, o->n[0], c, from, end);
 }
+FORMS(sum_columns, sum_rows_task, sum_rows_half_task)
 
 static int sum_rows(struct engine *e, const struct op *o)
 {
-	return engine_tasks(e, sum_rows_task, o, parts(o->n[1], COLUMNS), 0);
+	return engine_tasks(e, half(o, 1) ? sum_rows_half_task : sum_rows_task, o,
+			    parts(o->n[1], COLUMNS), 0);
 }
 
 static int rms_norm(struct engine *e, const struct op *o)

@@ -39,6 +39,20 @@ INLINE void v_put(float *p, long i, long n, vf x)
 		p[i + j] = x[j];
 }
 
+// v_select is yes where the mask is all ones, no where it is zero.
+#ifndef V_SELECT
+INLINE vf v_select(vi mask, vf yes, vf no)
+{
+	return (vf)((mask & (vi)yes) | (~mask & (vi)no));
+}
+#endif
+
+// v_greater is a > b ? a : b, and v_lesser a < b ? a : b: b, if one of them is a NaN.
+#ifndef V_GREATER
+INLINE vf v_greater(vf a, vf b) { return v_select(a > b, a, b); }
+INLINE vf v_lesser(vf a, vf b) { return v_select(a < b, a, b); }
+#endif
+
 // A half is a bfloat16: the upper half of a float. x_get and x_put are v_get and v_put of an
 // operand that holds halves or floats; `half` is a constant wherever speed matters.
 
@@ -48,12 +62,17 @@ typedef uint16_t vhu __attribute__((vector_size(2 * VW), aligned(2), may_alias))
 
 INLINE vf v_widen(vh x) { return (vf)(__builtin_convertvector(x, vu) << 16); }
 
+// V_LOW is the lower halves of integers whose upper halves are zero.
+#ifndef V_LOW
+#define V_LOW(u) __builtin_convertvector(u, vh)
+#endif
+
 // v_narrow rounds to nearest even, by integers: all classes agree on the bits. A NaN stays one.
 INLINE vh v_narrow(vf x)
 {
-	vu u = (vu)x, odd = (u >> 16) & 1, nan = (vu)(x != x);
-	u = (nan & (u | 0x400000)) | (~nan & (u + 0x7fff + odd));
-	return __builtin_convertvector(u >> 16, vh);
+	vu u = (vu)x, near = u + 0x7fff + ((u >> 16) & 1);
+	u = (vu)v_select(x != x, (vf)(u | 0x400000), (vf)near) >> 16;
+	return (vh)V_LOW(u);
 }
 
 INLINE vf x_load(const void *p, const int half, long i)
@@ -101,13 +120,8 @@ INLINE void *x_at(const void *p, const int half, long i)
 	return (char *)p + i * (half ? 2 : 4);
 }
 
-INLINE vf v_select(vi mask, vf yes, vf no)
-{
-	return (vf)((mask & (vi)yes) | (~mask & (vi)no));
-}
-
 // v_max ignores a NaN in x: the exponentials that follow bring it back.
-INLINE vf v_max(vf top, vf x) { return v_select(x > top, x, top); }
+INLINE vf v_max(vf top, vf x) { return v_greater(x, top); }
 
 // v_iota is start, start+1, ...
 INLINE vi v_iota(int32_t start)
@@ -166,17 +180,14 @@ INLINE float v_top(vf x)
 	return top;
 }
 
-// v_exp is e^x within 1 ulp: x = n log 2 + r, |r| <= log(2)/2, and the Taylor series of e^r to
-// r^7 (the next term is below 2^-27). 2^n goes in as two factors, so that subnormal results and
-// overflow to infinity come out right. exp(-inf) = 0, exp(NaN) = NaN.
-INLINE vf v_exp(vf x)
+// exp_of is e^x / 2^k, k an integer: x = k log 2 + r, |r| <= log(2)/2, and the Taylor series of e^r
+// to r^7 (the next term is below 2^-27).
+INLINE vf exp_of(vf x, vi *k)
 {
 	const vf magic = v_set(0x1.8p23f); // adding it rounds to an integer
-	x = v_select(x > 89.0f, v_set(89.0f), x);
-	x = v_select(x < -105.0f, v_set(-105.0f), x);
 	vf shifted = v_fma(x, v_set(0x1.715476p0f), magic);
 	vf n = shifted - magic;
-	vi k = (vi)shifted - (vi)magic;
+	*k = (vi)shifted - (vi)magic;
 	vf r = v_fma(n, v_set(-0x1.63p-1f), x); // log 2 in two parts; the first product is exact
 	r = v_fma(n, v_set(0x1.bd0106p-13f), r);
 	vf q = v_set(1.0f / 5040);
@@ -185,8 +196,25 @@ INLINE vf v_exp(vf x)
 	q = v_fma(q, r, v_set(1.0f / 24));
 	q = v_fma(q, r, v_set(1.0f / 6));
 	q = v_fma(q, r, v_set(0.5f));
-	vf y = v_fma(r * r, q, r) + 1.0f;
+	return v_fma(r * r, q, r) + 1.0f;
+}
+
+// v_exp is e^x within 1 ulp. 2^k goes in as two factors, so that subnormal results and overflow to
+// infinity come out right. exp(-inf) = 0, exp(NaN) = NaN.
+INLINE vf v_exp(vf x)
+{
+	vi k;
+	vf y = exp_of(v_greater(v_set(-105.0f), v_lesser(v_set(89.0f), x)), &k);
 	vi half = k >> 1;
 	y *= (vf)((half + 127) << 23);
 	return y * (vf)((k - half + 127) << 23);
+}
+
+// v_weight is e^x for x <= 88, such as the difference to a maximum: within 1 ulp, and zero from
+// e^-87 down, which no float32 sum beside e^0 could tell from it. weight(NaN) = NaN.
+INLINE vf v_weight(vf x)
+{
+	vi k, tiny = x < -87.0f;
+	vf y = exp_of(v_greater(v_set(-87.0f), x), &k);
+	return (vf)(~tiny & (vi)(y * (vf)((k + 127) << 23)));
 }

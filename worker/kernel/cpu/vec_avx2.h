@@ -10,6 +10,19 @@ static inline vf v_set(float x) { return _mm256_set1_ps(x); }
 static inline vf v_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
 static inline vf v_sqrt(vf a) { return _mm256_sqrt_ps(a); }
 
+// What vec.h says in general, in one instruction each.
+#define V_SELECT
+static inline vf v_select(vi mask, vf yes, vf no)
+{
+	return _mm256_blendv_ps(no, yes, (__m256)mask);
+}
+#define V_GREATER
+static inline vf v_greater(vf a, vf b) { return _mm256_max_ps(a, b); }
+static inline vf v_lesser(vf a, vf b) { return _mm256_min_ps(a, b); }
+#define V_LOW(u)                                                  \
+	_mm_packus_epi32(_mm256_castsi256_si128((__m256i)(u)), \
+			 _mm256_extracti128_si256((__m256i)(u), 1))
+
 // The lower (upper) halves of a and b, lane by lane in turn.
 #define V_LOWER(a, b) \
 	__builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
