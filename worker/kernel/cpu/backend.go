@@ -61,6 +61,11 @@ func New(o Options) (kernel.Backend, error) {
 	if threads < 0 || threads > maxThreads {
 		return nil, fmt.Errorf("start cpu backend: %d threads: outside [0,%d]", threads, maxThreads)
 	}
+	return start(isa, threads)
+}
+
+// start opens a class of this build, whether or not a run may choose it.
+func start(isa string, threads int) (kernel.Backend, error) {
 	name := C.CString(isa)
 	defer C.free(unsafe.Pointer(name))
 	engine := C.banyan_open(name, C.int(threads))

@@ -209,7 +209,7 @@ static void gemm_empty(const struct gemm *g)
 			finish(&u, i, 0, NULL, j, g->n, v_set(0));
 }
 
-static int gemm(struct engine *e, const struct op *o)
+static struct gemm gemm_of(const struct op *o)
 {
 	long m = o->n[0], n = o->n[1], k = o->n[2];
 	int ta = o->flag & 1, tb = (o->flag & 2) != 0;
@@ -220,12 +220,18 @@ static int gemm(struct engine *e, const struct op *o)
 			  .c = any(o, 0), .add = any(o, 3), .bias = any(o, 4),
 			  .half_c = half(o, 0), .half_add = half(o, 3), .half_bias = half(o, 4),
 			  .n = n, .k = k, .accumulate = (o->flag & 4) != 0 };
-	if (m == 0 || n == 0)
+	g.own = k > KC && (g.accumulate || g.half_c || g.add == g.c);
+	return g;
+}
+
+static int gemm(struct engine *e, const struct op *o)
+{
+	struct gemm g = gemm_of(o);
+	if (g.a.rows == 0 || g.n == 0)
 		return 0;
-	if (k == 0) {
+	if (g.k == 0) {
 		gemm_empty(&g);
 		return 0;
 	}
-	g.own = k > KC && (g.accumulate || g.half_c || g.add == g.c);
 	return gemm_product(e, &g);
 }

@@ -6,6 +6,7 @@
 
 #define _GNU_SOURCE
 #include "engine.h"
+#include "amx_build.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -13,9 +14,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#if BANYAN_AMX
+#include <cpuid.h>
+#include <sys/syscall.h>
+#endif
+
 #include "scalar.h"
 
-extern const struct isa_class banyan_generic;
+extern const struct isa_class banyan_generic, banyan_amx_emulated;
+#if BANYAN_AMX
+extern const struct isa_class banyan_amx;
+#endif
 #if defined(__x86_64__)
 extern const struct isa_class banyan_avx512, banyan_avx2;
 #elif defined(__aarch64__)
@@ -24,6 +33,10 @@ extern const struct isa_class banyan_neon;
 
 const struct isa_class *banyan_class(const char *isa)
 {
+#if BANYAN_AMX
+	if (strcmp(isa, "amx") == 0)
+		return &banyan_amx;
+#endif
 #if defined(__x86_64__)
 	if (strcmp(isa, "avx512") == 0)
 		return &banyan_avx512;
@@ -33,7 +46,32 @@ const struct isa_class *banyan_class(const char *isa)
 	if (strcmp(isa, "neon") == 0)
 		return &banyan_neon;
 #endif
+	if (strcmp(isa, "amx-emulated") == 0)
+		return &banyan_amx_emulated;
 	return strcmp(isa, "generic") == 0 ? &banyan_generic : NULL;
+}
+
+// tiles_allowed asks the kernel for tile state, for all threads of this process. Linux grants the
+// 8 KiB a thread to those who ask only (arch_prctl, ARCH_REQ_XCOMP_PERM, component 18).
+static int tiles_allowed(void)
+{
+#if BANYAN_AMX
+	return syscall(SYS_arch_prctl, 0x1023, 18) == 0;
+#else
+	return 0;
+#endif
+}
+
+// tiles_advertised reads amx-bf16 and amx-tile of leaf 7. The leaves that describe tiles are not
+// read: hypervisors have been seen to leave them empty where tiles work.
+static int tiles_advertised(void)
+{
+#if BANYAN_AMX
+	unsigned a, b, c, d;
+	return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1) && (d >> 24 & 1);
+#else
+	return 0;
+#endif
 }
 
 static int advertised(const char *isa)
@@ -43,7 +81,9 @@ static int advertised(const char *isa)
 	int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 	if (strcmp(isa, "avx2") == 0)
 		return avx2;
-	if (strcmp(isa, "avx512") == 0)
+	if (strcmp(isa, "amx") == 0 && !tiles_advertised())
+		return 0;
+	if (strcmp(isa, "avx512") == 0 || strcmp(isa, "amx") == 0)
 		return avx2 && __builtin_cpu_supports("avx512f") &&
 		       __builtin_cpu_supports("avx512dq") &&
 		       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
@@ -85,6 +125,9 @@ int banyan_probe(const char *isa)
 {
 	const struct isa_class *class = banyan_class(isa);
 	if (class == NULL || !advertised(isa))
+		return 0;
+	// Before the child is made: it inherits the permission, and so do the threads made later.
+	if (strcmp(isa, "amx") == 0 && !tiles_allowed())
 		return 0;
 	return strcmp(isa, "generic") == 0 || executes(class);
 }

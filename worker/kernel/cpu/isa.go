@@ -21,7 +21,7 @@ import (
 const envISA = "BANYAN_ISA"
 
 // allClasses is every class there is, best first.
-var allClasses = []string{"avx512", "avx2", "neon", "generic"}
+var allClasses = []string{"amx", "avx512", "avx2", "neon", "generic"}
 
 // served is what this host executes, found out once.
 var served = sync.OnceValue(func() []string {

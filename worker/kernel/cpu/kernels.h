@@ -7,5 +7,8 @@
 #include "norm.h"
 #include "loss.h"
 #include "gemm.h"
+#if defined(TILE_DOT)
+#include "amx.h"
+#endif
 #include "attention.h"
 #include "dispatch.h"
