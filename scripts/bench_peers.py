@@ -1,7 +1,7 @@
 """Holds Banyan's CPU engine against PyTorch and OpenBLAS on this machine, in this run.
 
     bench_peers.py BENCH [--quick] [--threads N] [--pairs N] [--shapes S,M,L] [--only PART,...]
-                   [--precisions fp32,bf16]
+                   [--precisions fp32,bf16] [--eager]
 
 BENCH is the program of internal/bench. Prints one JSON object a line: bench, shape, banyan, peer,
 peer_name, ratio (Banyan's rate by the peer's: above 1 is faster; for memory the peer's bytes by
@@ -172,7 +172,7 @@ class Run:
     # Training steps.
 
     def variants(self, precision):
-        if self.args.quick:
+        if self.args.quick or self.args.eager:
             return [{"precision": precision}]
         if precision == "fp32":
             return [{"precision": "fp32", "compile": c, "head": h} for c, h in
@@ -201,8 +201,10 @@ class Run:
 
     def fastest(self, shape, precision):
         """Each variant in a process of its own: two steps, the first of which warms up."""
-        tried = []
-        for variant in self.variants(precision):
+        tried, variants = [], self.variants(precision)
+        if len(variants) == 1:
+            return {**variants[0], "seconds": 0, "tried": variants}
+        for variant in variants:
             peer, answer = self.start(shape, variant)
             if "error" not in answer:
                 answer = peer.ask("step")
@@ -289,6 +291,7 @@ def main():
     p.add_argument("--shapes", default="")
     p.add_argument("--only", default="", help=f"some of {','.join(PARTS)}")
     p.add_argument("--precisions", default="")
+    p.add_argument("--eager", action="store_true", help="PyTorch's eager mode alone, unchosen")
     args = p.parse_args()
     args.pairs = args.pairs or (3 if args.quick else 7)
     shapes = args.shapes.split(",") if args.shapes else ["S"] if args.quick else list(SHAPES)
