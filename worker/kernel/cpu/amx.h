@@ -5,8 +5,8 @@
 // TILE_ZERO(t), TILE_LOAD(t, p, bytes apart), TILE_DOT(t, a, b) and TILE_STORE(t, p, bytes apart).
 // They are instructions in class_amx.c, and C with the same meaning in class_amx_emulated.c.
 //
-//   phase 1   op(a) and op(b) are copied to panels of 32 rows of c (columns for b): two blocks
-//             for each 32 of K.   block of a: [16 rows][32 of K]   of b: [16 pairs of K][16 columns][2]
+//   phase 1   op(a) and op(b) go to panels of 32 rows of c (columns for b): for each 32 of K
+//             two blocks.   block of a: [16 rows][32 of K]   of b: [16 pairs of K][16 columns][2]
 //   phase 2   a task makes SPAN x SPAN panels: 32 x 32 of c in tiles 0..3, a in 4..5, b in 6..7
 //
 // Bits. An element of c is one chain over blocks of 32 of K in ascending order, whatever the cut;

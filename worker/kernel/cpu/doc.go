@@ -1,9 +1,9 @@
 // Package cpu runs kernel programs on the cores of this host: C through cgo, one call a program.
 //
 // It owns the CPU kernels, a pool of threads and the memory of each backend, and the choice of ISA
-// class at run time: "avx512" and "avx2" (with FMA) on amd64, "neon" on arm64, "generic" on any
-// 64-bit host. One build has all of its architecture. It never decides what is computed: that is
-// package kernel, whose plain twin is kernel/ref.
+// class at run time: "amx" (avx512, and products of bfloat16 on tiles), "avx512", "avx2" (with
+// FMA), "neon" (arm64), "generic" (any 64-bit host). One build has all of its architecture.
+// It never decides what is computed: that is package kernel, whose plain twin is kernel/ref.
 //
 //	be, err := cpu.New(cpu.Options{Threads: 2})
 //	defer be.Close()
@@ -23,7 +23,11 @@
 // A NaN operand gives NaN results. In attention a NaN in a key or value that is masked may also
 // reach rows of the same tile that do not see it.
 //
+// Class amx has not run on hardware with tiles yet: its source is tested over an emulation of tiles
+// in C (class_amx_emulated.c), and the instructions themselves are only compiled. BANYAN_ISA=avx512
+// avoids it. A host serves it only if a product of tiles comes out right in a child process.
+//
 // Files: ops.h (the command shared with Go), engine (threads, scratch, the program loop), isa.c
-// (detection), vec_*.h (the vector type of a class), gemm.h, attention*.h, norm.h, loss.h,
+// (detection), vec_*.h (the vector type of a class), gemm*.h, amx.h, attention*.h, norm.h, loss.h,
 // elementwise.h (kernels over that type), class_*.c (the kernels compiled for one class each).
 package cpu

@@ -1,7 +1,6 @@
 // Packing: the operands of a matrix product as panels of floats, for the micro-kernel.
 //
-//   a panel: [kc][width], `used` rows of c (for a) or columns (for b), zeros or rows never used
-//   after
+//   a panel: [kc][width], `used` rows of c (for a) or columns (for b), then what is never used
 //   all panels of a side: block of K after block, in a block panel after panel
 
 #define AW ((MR + VW - 1) / VW * VW) // floats per k in a panel of a
