@@ -192,7 +192,7 @@ func declareSpec(have map[string]bool, pkg string, s ast.Spec) {
 
 var (
 	command    = regexp.MustCompile(`^(?:bin/)?banyan ([a-z-]+)(?: ([a-z-]+))?`)
-	makeTarget = regexp.MustCompile(`^make ([a-z-]+)`)
+	makeTarget = regexp.MustCompile(`^make ([a-z0-9-]+)`)
 )
 
 // docCommands: `banyan x` and `make x` in documents exist, in code blocks too.
