@@ -14,9 +14,11 @@ for tool in aarch64-linux-gnu-gcc qemu-aarch64; do
 done
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-for package in worker/kernel/cpu worker/model; do # all that the engine computes with
+for part in worker/kernel/cpu:. worker/model:Golden; do # folder:which tests
+	package=${part%:*}
 	test=$out/$(basename "$package").test
 	GOARCH=arm64 CGO_ENABLED=1 CC=aarch64-linux-gnu-gcc ${GO:-go} test -c -o "$test" "./$package"
 	echo "== $package on arm64"
-	(cd "$package" && qemu-aarch64 -L /usr/aarch64-linux-gnu "$test" -test.timeout 15m "$@")
+	(cd "$package" && qemu-aarch64 -L /usr/aarch64-linux-gnu "$test" -test.timeout 15m \
+		-test.run "${part#*:}" "$@")
 done

@@ -148,8 +148,7 @@ func TestI9_NoLeaderStopsNoRank(t *testing.T) {
 	a.tell(desired(order)) // the old leader's last word
 	a.inbox <- sessionDown{s}
 	d.await("steps/1/0 down")
-	a.connect()
-	m := a.hears("records steps/1 1,2,3", "shard steps/1/0 3", "inventory steps/1/0=DONE")
+	m := a.hearsInTheEnd("records steps/1 1,2,3", "shard steps/1/0 3", "inventory steps/1/0=DONE")
 	if m.GetInventory().GetRanks()[0].GetAddress() != "steps/1/0" {
 		t.Error("a new leader does not learn where the rank listens")
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -273,6 +274,31 @@ func (a *testAgent) hears(want ...string) *pb.WorkerMessage {
 		}
 	}
 	return m
+}
+
+// hearsInTheEnd makes sessions until what a new leader hears, up to the inventory, is this: the last
+// words of a rank that has ended may still be on their way to the agent.
+func (a *testAgent) hearsInTheEnd(want ...string) *pb.WorkerMessage {
+	a.t.Helper()
+	for end := time.Now().Add(settleFor); ; {
+		a.connect()
+		var got []string
+		var m *pb.WorkerMessage
+		for m.GetInventory() == nil {
+			select {
+			case m = <-a.out:
+				got = append(got, said([]*pb.WorkerMessage{m}))
+			case <-time.After(settleFor):
+				a.t.Fatalf("the leader heard %q and no inventory", got)
+			}
+		}
+		if slices.Equal(got, want) {
+			return m
+		}
+		if time.Now().After(end) {
+			a.t.Fatalf("the leader hears: got %q, want %q", got, want)
+		}
+	}
 }
 
 // forgets waits until the agent has nothing left to say to a new leader.

@@ -62,6 +62,7 @@ static int tiles_allowed(void)
 #endif
 }
 
+#if defined(__x86_64__)
 // tiles_advertised reads amx-bf16 and amx-tile of leaf 7. The leaves that describe tiles are not
 // read: hypervisors have been seen to leave them empty where tiles work.
 static int tiles_advertised(void)
@@ -73,6 +74,7 @@ static int tiles_advertised(void)
 	return 0;
 #endif
 }
+#endif
 
 static int advertised(const char *isa)
 {
