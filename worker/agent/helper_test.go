@@ -276,8 +276,8 @@ func (a *testAgent) hears(want ...string) *pb.WorkerMessage {
 	return m
 }
 
-// hearsInTheEnd makes sessions until what a new leader hears, up to the inventory, is this: the last
-// words of a rank that has ended may still be on their way to the agent.
+// hearsInTheEnd makes sessions until what a new leader hears, up to the inventory, is this: the
+// last words of a rank that has ended may still be on their way to the agent.
 func (a *testAgent) hearsInTheEnd(want ...string) *pb.WorkerMessage {
 	a.t.Helper()
 	for end := time.Now().Add(settleFor); ; {
