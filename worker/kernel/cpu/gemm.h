@@ -1,7 +1,10 @@
 // Matrix product: c[M,N] = op(a)[M,K] * op(b)[K,N], and what the op adds to it.
 //
 //   phase 1   all tasks together copy op(b), and op(a) where several tasks share it, to panels
-//   phase 2   a task makes a tile of c, mt x nt, over all of K
+//   phase 2   a task makes a tile of c, mt x nt
+//
+// A large b takes several passes, each over a part of N, or of K if that is longer than N: what is
+// read again in each is then the smaller of a and c.
 //
 //   per block of kc of K:   a panels: MR rows, [kc][AW]      b panels: NR columns, [kc][NR]
 //   for each panel of b     (kc x NR stays in the first-level cache)
@@ -29,6 +32,8 @@ struct gemm {
 	const void *add, *bias;
 	int half_c, half_add, half_bias;
 	long n, k, kc, mt, nt;
+	long from, to; // this pass over K
+	float *sums;   // [M,N] partial sums between passes over K that cannot wait in c; else NULL
 	int accumulate;
 	int share_a; // the panels of a are made in phase 1
 	int own;     // partial sums cannot wait in c
@@ -37,14 +42,15 @@ struct gemm {
 static void pack_group(const struct gemm *g, const struct side *s, long task)
 {
 	long groups = parts(panels_of(s), GROUP), first = task % groups * GROUP;
-	long p = task / groups * g->kc, k = least(g->kc, g->k - p), from = first * s->used;
+	long p = task / groups * g->kc, k = least(g->kc, g->to - g->from - p);
+	long from = first * s->used;
 	pack(s, packed(s, first, p, k), s->first + from,
-	     least(GROUP * s->used, s->count - from), p, k);
+	     least(GROUP * s->used, s->count - from), g->from + p, k);
 }
 
 static long pack_tasks(const struct gemm *g, const struct side *s)
 {
-	return parts(panels_of(s), GROUP) * parts(g->k, g->kc);
+	return parts(panels_of(s), GROUP) * parts(g->to - g->from, g->kc);
 }
 
 static void pack_task(const void *ctx, long task, float *scratch)
@@ -133,19 +139,22 @@ static void gemm_task(const void *ctx, long task, float *scratch)
 	long i0 = task / across * g->mt, j0 = task % across * g->nt;
 	long m = least(g->mt, g->a.rows - i0), n = least(g->nt, g->b.count - j0);
 	long col = g->b.first + j0;
-	struct epilogue u = { .part = g->own ? scratch + parts(g->mt, MR) * AW * g->kc
-					     : (float *)g->c + i0 * g->n + col,
-			      .ldp = g->own ? g->nt : g->n,
+	struct epilogue u = { .part = (g->sums != NULL ? g->sums : (float *)g->c) + i0 * g->n + col,
+			      .ldp = g->n,
 			      .g = g };
-	for (long p = 0; p < g->k; p += g->kc) {
-		long k = least(g->kc, g->k - p);
-		u.more = p > 0;
-		u.last = p + k == g->k;
+	if (g->own && g->sums == NULL) {
+		u.part = scratch + parts(g->mt, MR) * AW * g->kc;
+		u.ldp = g->nt;
+	}
+	for (long p = 0; p < g->to - g->from; p += g->kc) {
+		long k = least(g->kc, g->to - g->from - p);
+		u.more = g->from + p > 0;
+		u.last = g->from + p + k == g->k;
 		const float *a = scratch;
 		if (g->share_a)
 			a = packed(&g->a, i0 / MR, p, k);
 		else
-			pack(&g->a, scratch, i0, m, p, k);
+			pack(&g->a, scratch, i0, m, g->from + p, k);
 		for (long j = 0; j < n; j += NR)
 			for (long i = 0; i < m; i += MR) {
 				const float *b = packed(&g->b, (j0 + j) / NR, p, k);
@@ -173,29 +182,50 @@ static void cut(struct gemm *g)
 	}
 }
 
+// gemm_pass does columns [b.first, b.first+b.count) over K [from, to). a's shared panels are made in
+// the first pass over N.
+static int gemm_pass(struct engine *e, struct gemm *g)
+{
+	int make_a = g->share_a && g->b.first == 0;
+	int why = engine_tasks(e, pack_task, g,
+			       pack_tasks(g, &g->b) + (make_a ? pack_tasks(g, &g->a) : 0), 0);
+	if (why != 0)
+		return why;
+	cut(g);
+	int own = g->own && g->sums == NULL;
+	size_t floats = (size_t)(parts(g->mt, MR) * AW * g->kc + (own ? g->mt * g->nt : 0));
+	return engine_tasks(e, gemm_task, g,
+			    parts(g->a.rows, g->mt) * parts(g->b.count, g->nt), floats);
+}
+
 static int gemm_product(struct engine *e, struct gemm *g)
 {
 	g->kc = parts(parts(g->k, parts(g->k, KC)), 8) * 8;
-	long passes = parts(g->n, most(SHARED / g->k, NR));
-	long step = parts(parts(g->n, passes), NR) * NR;
-	for (g->b.first = 0; g->b.first < g->n; g->b.first += step) {
-		g->b.count = least(step, g->n - g->b.first);
-		cut(g);
-		g->share_a = parts(g->b.count, g->nt) > 1 && g->a.rows * g->k <= SHARED;
-		size_t b = (size_t)(panels_of(&g->b) * NR * g->k);
-		size_t a = g->share_a ? (size_t)(panels_of(&g->a) * AW * g->k) : 0;
-		g->b.packed = engine_shared(e, a + b);
-		if (g->b.packed == NULL)
-			return FAIL_MEMORY;
-		g->a.packed = g->b.packed + b;
-		int why = engine_tasks(e, pack_task, g, pack_tasks(g, &g->b) +
-				       (g->share_a ? pack_tasks(g, &g->a) : 0), 0);
-		size_t floats = (size_t)(parts(g->mt, MR) * AW * g->kc + (g->own ? g->mt * g->nt : 0));
-		if (why == 0)
-			why = engine_tasks(e, gemm_task, g,
-					   parts(g->a.rows, g->mt) * parts(g->b.count, g->nt), floats);
-		if (why != 0)
-			return why;
+	long wide = g->n, deep = parts(g->k, g->kc) * g->kc; // of a pass
+	if (g->n > g->k)
+		wide = parts(parts(g->n, parts(g->n, most(SHARED / g->k, NR))), NR) * NR;
+	else
+		deep = least(deep, most(SHARED / g->n / g->kc, 1) * g->kc);
+	long floats_b = parts(least(wide, g->n), NR) * NR * least(deep, g->k);
+	long floats_a = parts(g->a.rows, MR) * AW * least(deep, g->k);
+	g->b.count = least(wide, g->n);
+	cut(g);
+	g->share_a = parts(g->b.count, g->nt) > 1 && g->a.rows * least(deep, g->k) <= SHARED;
+	floats_a = g->share_a ? floats_a : 0;
+	long sums = g->own && deep < g->k ? g->a.rows * g->n : 0;
+	g->a.packed = engine_shared(e, (size_t)(floats_a + floats_b + sums));
+	if (g->a.packed == NULL)
+		return FAIL_MEMORY;
+	g->b.packed = g->a.packed + floats_a;
+	g->sums = sums > 0 ? g->b.packed + floats_b : NULL;
+	for (g->from = 0; g->from < g->k; g->from += deep) {
+		g->to = least(g->k, g->from + deep);
+		for (g->b.first = 0; g->b.first < g->n; g->b.first += wide) {
+			g->b.count = least(wide, g->n - g->b.first);
+			int why = gemm_pass(e, g);
+			if (why != 0)
+				return why;
+		}
 	}
 	return 0;
 }
