@@ -3,7 +3,7 @@
 //   phase 1   all tasks together copy op(b), and op(a) where several tasks share it, to panels
 //   phase 2   a task makes a tile of c, mt x nt
 //
-// A large b takes several passes, each over a part of N, or of K if that is longer than N: what is
+// A large b takes several passes, each over a part of N, or of K if K is longer: what is
 // read again in each is then the smaller of a and c.
 //
 //   per block of kc of K:   a panels: MR rows, [kc][AW]      b panels: NR columns, [kc][NR]
@@ -90,47 +90,15 @@ INLINE void finish(const struct epilogue *u, long row, long col, float *part, lo
 	x_put(c, g->half_c, j, n, x);
 }
 
-typedef void (*tile_fn)(const struct epilogue *u, long k, const float *a, const float *b, long row,
-			long col, float *part, long cols);
-
-// tile computes c[rows,cols] at (row, col) for one block of K.
-INLINE void tile(const int rows, const struct epilogue *u, long k, const float *a, const float *b,
-		 long row, long col, float *part, long cols)
+// finish_panel takes the sums [rows][NR] of c[rows,cols] at (row, col).
+static __attribute__((noinline)) void finish_panel(const struct epilogue *u, const float *sums,
+						   long rows, long cols, long row, long col,
+						   float *part)
 {
-	vf sum[MR][NV];
-#pragma GCC unroll 16
-	for (int i = 0; i < rows; i++)
-		__builtin_prefetch(part + i * u->ldp, 1);
-	chain(rows, k, a, AW, b, NR, sum);
-	if (__builtin_expect(cols >= NR, 1)) {
-#pragma GCC unroll 16
-		for (int i = 0; i < rows; i++)
-#pragma GCC unroll 4
-			for (int j = 0; j < NV; j++)
-				finish(u, row + i, col, part + i * u->ldp, j * VW, NR,
-				       sum[i][j]);
-		return;
-	}
-	float edge[MR * NR];
-#pragma GCC unroll 16
-	for (int i = 0; i < rows; i++)
-#pragma GCC unroll 4
-		for (int j = 0; j < NV; j++)
-			v_store(edge + i * NR + j * VW, sum[i][j]);
-	for (int i = 0; i < rows; i++)
-		for (int j = 0; j < NR && j < cols; j += VW)
-			finish(u, row + i, col, part + i * u->ldp, j, cols,
-			       v_load(edge + i * NR + j));
+	for (long i = 0; i < rows; i++, sums += NR, part += u->ldp)
+		for (long j = 0; j < NR && j < cols; j += VW)
+			finish(u, row + i, col, part, j, least(NR, cols), v_load(sums + j));
 }
-
-#define TILE_OF(rows)                                                                             \
-	static void tile_##rows(const struct epilogue *u, long k, const float *a, const float *b, \
-				long row, long col, float *part, long cols)                       \
-	{                                                                                         \
-		tile(rows, u, k, a, b, row, col, part, cols);                                     \
-	}
-
-BY_ROWS(TILE_OF, tile_fn, tiles, tile_)
 
 static void gemm_task(const void *ctx, long task, float *scratch)
 {
@@ -161,8 +129,12 @@ static void gemm_task(const void *ctx, long task, float *scratch)
 				// This panel's share of the next panel of b, on its way to the cache.
 				for (long l = i * k / m; l < (i + MR) * k / m; l += LINE / NR)
 					__builtin_prefetch(b + (k + l) * NR, 0, 2);
-				tiles[least(MR, m - i)](&u, k, a + i / MR * AW * k, b, i0 + i,
-							col + j, u.part + i * u.ldp + j, n - j);
+				long rows = least(MR, m - i);
+				float *part = u.part + i * u.ldp + j, sums[MR * NR];
+				for (long r = 0; r < rows; r++)
+					__builtin_prefetch(part + r * u.ldp, 1);
+				micros[rows](k, a + i / MR * AW * k, AW, b, NR, sums, NR, 0);
+				finish_panel(&u, sums, rows, n - j, i0 + i, col + j, part);
 			}
 	}
 }
@@ -182,8 +154,8 @@ static void cut(struct gemm *g)
 	}
 }
 
-// gemm_pass does columns [b.first, b.first+b.count) over K [from, to). a's shared panels are made in
-// the first pass over N.
+// gemm_pass does columns [b.first, b.first+b.count) over K [from, to). The shared panels of a are
+// made in the first pass over N.
 static int gemm_pass(struct engine *e, struct gemm *g)
 {
 	int make_a = g->share_a && g->b.first == 0;

@@ -1,7 +1,7 @@
 // The micro-kernel: up to MR x NR sums in registers, one row of a panel of a and of b per k.
 //
 // Each sum is one chain of FMAs in ascending k from zero. What becomes of the sums is the
-// caller's matter: attention stores or adds them (panel), the matrix product has an epilogue.
+// caller's matter: attention adds them where they belong, the matrix product has an epilogue.
 
 // chain computes sum[rows][NR] of a[k][>=rows] and b[k][NR], whose rows are ak and bk apart.
 INLINE void chain(const int rows, long k, const float *a, long ak, const float *b, long bk,
@@ -29,28 +29,6 @@ INLINE void chain(const int rows, long k, const float *a, long ak, const float *
 	}
 }
 
-// BY_ROWS declares make(rows) for every number of rows and table[rows], their functions name_rows.
-#if MR == 4
-#define BY_ROWS(make, type, table, f)                                                             \
-	make(1) make(2) make(3) make(4)                                                           \
-	static const type table[MR + 1] = { 0, f##1, f##2, f##3, f##4 };
-#elif MR == 6
-#define BY_ROWS(make, type, table, f)                                                             \
-	make(1) make(2) make(3) make(4) make(5) make(6)                                           \
-	static const type table[MR + 1] = { 0, f##1, f##2, f##3, f##4, f##5, f##6 };
-#elif MR == 8
-#define BY_ROWS(make, type, table, f)                                                             \
-	make(1) make(2) make(3) make(4) make(5) make(6) make(7) make(8)                           \
-	static const type table[MR + 1] = { 0,	  f##1, f##2, f##3, f##4,                         \
-					    f##5, f##6, f##7, f##8 };
-#elif MR == 14
-#define BY_ROWS(make, type, table, f)                                                             \
-	make(1) make(2) make(3) make(4) make(5) make(6) make(7) make(8) make(9) make(10)          \
-	make(11) make(12) make(13) make(14)                                                       \
-	static const type table[MR + 1] = { 0,	  f##1, f##2,  f##3,  f##4,  f##5,  f##6, f##7,   \
-					    f##8, f##9, f##10, f##11, f##12, f##13, f##14 };
-#endif
-
 typedef void (*micro_fn)(long k, const float *a, long ak, const float *b, long bk, float *c,
 			 long ldc, int add);
 
@@ -68,8 +46,19 @@ typedef void (*micro_fn)(long k, const float *a, long ak, const float *b, long b
 			v_store(to, add ? v_load(to) + sum[i][j] : sum[i][j]);                    \
 		}                                                                                 \
 	}
+#define MICRO_NAME(rows) micro_##rows,
 
-BY_ROWS(MICRO, micro_fn, micros, micro_)
+#if MR == 4
+#define EACH_ROWS(x) x(1) x(2) x(3) x(4)
+#elif MR == 6
+#define EACH_ROWS(x) x(1) x(2) x(3) x(4) x(5) x(6)
+#elif MR == 14
+#define EACH_ROWS(x) \
+	x(1) x(2) x(3) x(4) x(5) x(6) x(7) x(8) x(9) x(10) x(11) x(12) x(13) x(14)
+#endif
+
+EACH_ROWS(MICRO)
+static const micro_fn micros[MR + 1] = { 0, EACH_ROWS(MICRO_NAME) };
 
 // transpose_strip copies src[n][k] (rows ld apart) to dst[k][>=VW], rows of width, zeros in columns
 // [n,VW).
@@ -77,20 +66,19 @@ INLINE void transpose_strip(const long n, float *dst, long width, const void *sr
 			    long ld, long k)
 {
 	vf square[VW];
-	for (long p = 0; p < k; p += VW, dst += VW * width) {
+	long p = 0;
+	for (; p + VW <= k; p += VW, dst += VW * width) {
 #pragma GCC unroll 16
 		for (int j = 0; j < VW; j++)
-			square[j] = j < n ? x_get(x_at(src, half, j * ld), half, p, k, 0) : v_set(0);
+			square[j] = j < n ? x_load(x_at(src, half, j * ld), half, p) : v_set(0);
 		v_transpose(square);
-		if (__builtin_expect(p + VW <= k, 1)) {
 #pragma GCC unroll 16
-			for (int j = 0; j < VW; j++)
-				v_store(dst + j * width, square[j]);
-			continue;
-		}
-		for (int j = 0; p + j < k; j++)
+		for (int j = 0; j < VW; j++)
 			v_store(dst + j * width, square[j]);
 	}
+	for (; p < k; p++, dst += width)
+		for (int j = 0; j < VW; j++)
+			dst[j] = j < n ? x_one(src, half, j * ld + p) : 0;
 }
 
 INLINE void transpose_of(float *dst, long width, const void *src, const int half, long ld,

@@ -82,6 +82,17 @@ INLINE vf x_load(const void *p, const int half, long i)
 	return v_load((const float *)p + i);
 }
 
+// x_one is element i of p.
+INLINE float x_one(const void *p, const int half, long i)
+{
+	if (!half)
+		return ((const float *)p)[i];
+	uint32_t u = (uint32_t)((const uint16_t *)p)[i] << 16;
+	float x;
+	memcpy(&x, &u, sizeof x);
+	return x;
+}
+
 INLINE vf x_get(const void *p, const int half, long i, long n, float beyond)
 {
 	if (!half)
@@ -89,12 +100,8 @@ INLINE vf x_get(const void *p, const int half, long i, long n, float beyond)
 	if (__builtin_expect(i + VW <= n, 1))
 		return x_load(p, 1, i);
 	float buffer[VW];
-	for (int j = 0; j < VW; j++) {
-		uint32_t u = i + j < n ? (uint32_t)((const uint16_t *)p)[i + j] << 16 : 0;
-		memcpy(&buffer[j], &u, sizeof u);
-		if (i + j >= n)
-			buffer[j] = beyond;
-	}
+	for (int j = 0; j < VW; j++)
+		buffer[j] = i + j < n ? x_one(p, 1, i + j) : beyond;
 	return v_load(buffer);
 }
 
