@@ -25,9 +25,8 @@ ids=$(awk 'BEGIN { for (i = 0; i < 96; i++) printf "%s%d", i ? "," : "", (i * 61
 "$banyan" model logits --model "$folder" --ids "$ids" >"$tmp/logits.json"
 HF_HUB_OFFLINE=1 "$python" scripts/peer_logits.py "$folder" "$tmp/logits.json" "$ids"
 
-cat examples/corpora/*.jsonl dataset/tokenize/testdata/goldens.jsonl >"$tmp/texts.jsonl"
-"$banyan" tokenizer encode "$folder" <"$tmp/texts.jsonl" >"$tmp/ids.jsonl"
-"$python" scripts/peer_tokenizer.py "$folder" <"$tmp/ids.jsonl"
+HF_HUB_OFFLINE=1 "$python" scripts/peer_tokenizer.py "$banyan" "$folder" --hostile 1000000 \
+	--texts examples/corpora/*.jsonl dataset/tokenize/testdata/goldens.jsonl
 
 mkdir "$tmp/families"
 HF_HUB_OFFLINE=1 "$python" scripts/peer_families.py "$banyan" "$tmp/families"

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -15,57 +12,82 @@ import (
 
 func tokenizerCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "tokenizer", Short: "Work on a tokenizer"}
-	cmd.AddCommand(encodeCommand())
+	cmd.AddCommand(encodeCommand(), decodeCommand())
 	return cmd
 }
 
 func encodeCommand() *cobra.Command {
+	return lineCommand("encode", `Read JSON lines {"text": ...}, print {"ids": [...]}`,
+		"put", encodeLine)
+}
+
+func decodeCommand() *cobra.Command {
+	return lineCommand("decode", `Read JSON lines {"ids": [...]}, print {"text": ...}`,
+		"drop", decodeLine)
+}
+
+// lineCommand is a command that turns each line of its input into one of output. work gets the
+// ids of BOS and EOS, empty unless asked for.
+func lineCommand(name, short, verb string,
+	work func(tok tokenize.Tokenizer, bos, eos []int32) lineFunc,
+) *cobra.Command {
 	var o storeFlags
+	var uri string
+	var bos, eos bool
 	cmd := &cobra.Command{
-		Use:   "encode TOKENIZER",
-		Short: `Read JSON lines {"text": ...}, print {"text": ..., "ids": [...]}`,
-		Args:  args(1, "TOKENIZER < texts.jsonl"),
-		RunE: func(cmd *cobra.Command, given []string) error {
-			opener, err := router.New(o.stores())
+		Use:   name + " --tokenizer PATH",
+		Short: short,
+		Args:  args(0, "--tokenizer PATH < lines.jsonl"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			tok, err := o.tokenizer(cmd, uri)
 			if err != nil {
 				return err
 			}
-			tok, _, err := tokenize.Load(cmd.Context(), opener, given[0])
+			begin, err := special("--bos", bos, tok.BOS)
 			if err != nil {
 				return err
 			}
-			return encodeLines(tok, cmd.InOrStdin(), cmd.OutOrStdout())
+			end, err := special("--eos", eos, tok.EOS)
+			if err != nil {
+				return err
+			}
+			return eachLine(cmd.InOrStdin(), cmd.OutOrStdout(), work(tok, begin, end))
 		},
 	}
 	o.register(cmd)
+	cmd.Flags().StringVar(&uri, "tokenizer", "", "folder or file of the tokenizer: a path, "+
+		"file:// or s3://")
+	cmd.Flags().BoolVar(&bos, "bos", false, verb+" the beginning-of-text token at the start")
+	cmd.Flags().BoolVar(&eos, "eos", false, verb+" the end-of-text token at the end")
 	return cmd
 }
 
-// encodeLines encodes records one by one, without BOS and EOS.
-func encodeLines(tok tokenize.Tokenizer, in io.Reader, out io.Writer) error {
-	type record struct {
-		Text *string `json:"text"`
-		IDs  []int32 `json:"ids"`
+// tokenizer loads the tokenizer at uri. A tokenizer that cannot be used is invalid input.
+func (o *storeFlags) tokenizer(cmd *cobra.Command, uri string) (tokenize.Tokenizer, error) {
+	if uri == "" {
+		return nil, fmt.Errorf("%w: --tokenizer is missing; name a tokenizer's folder or file",
+			errUsage)
 	}
-	w := bufio.NewWriter(out)
-	enc, dec := json.NewEncoder(w), json.NewDecoder(in)
-	enc.SetEscapeHTML(false)
-	for n := 1; ; n++ {
-		var line struct {
-			Text *string `json:"text"`
-		}
-		err := dec.Decode(&line)
-		if errors.Is(err, io.EOF) {
-			return w.Flush()
-		}
-		if err == nil && line.Text == nil {
-			err = errors.New(`no field "text"`)
-		}
-		if err != nil {
-			return fmt.Errorf("%w: record %d: %w", errUsage, n, err)
-		}
-		if err := enc.Encode(record{line.Text, tok.Encode(nil, *line.Text)}); err != nil {
-			return fmt.Errorf("write record %d: %w", n, err)
-		}
+	opener, err := router.New(o.stores())
+	if err != nil {
+		return nil, err
 	}
+	tok, _, err := tokenize.Load(cmd.Context(), opener, uri)
+	if errors.Is(err, tokenize.ErrInvalid) || errors.Is(err, tokenize.ErrUnsupported) {
+		return nil, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return tok, err
+}
+
+// special is the one id that a flag asks for, none if it is off.
+func special(flag string, on bool, id func() (int32, bool)) ([]int32, error) {
+	if !on {
+		return nil, nil
+	}
+	token, ok := id()
+	if !ok {
+		return nil, fmt.Errorf("%w: %s: the tokenizer names no such token; leave the flag out, or "+
+			"name one in tokenizer_config.json", errUsage, flag)
+	}
+	return []int32{token}, nil
 }

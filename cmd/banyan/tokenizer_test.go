@@ -1,35 +1,154 @@
 package main
 
 import (
+	"bufio"
+	"encoding/json"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
 	"github.com/banyan-train/banyan/dataset/tokenize"
 )
 
-// runes gives every rune its code point.
-type runes struct{ tokenize.Tokenizer }
+const exampleTokenizer = "../../examples/tokenizer"
 
-func (runes) Encode(dst []int32, text string) []int32 { return append(dst, []rune(text)...) }
+// runTokenizer runs one command of banyan tokenizer.
+func runTokenizer(in string, given ...string) (out string, err error) {
+	var b strings.Builder
+	cmd := root()
+	cmd.SetArgs(append([]string{"tokenizer"}, given...))
+	cmd.SetIn(strings.NewReader(in))
+	cmd.SetOut(&b)
+	err = cmd.Execute()
+	return b.String(), err
+}
 
-func TestEncodeLines(t *testing.T) {
-	var out strings.Builder
-	in := `{"text":"a<中","ids":[1],"lang":"zh"}` + "\n" + `{"text":""}` + "\n"
-	if err := encodeLines(runes{}, strings.NewReader(in), &out); err != nil {
+func TestEncodeAndDecodeComeBack(t *testing.T) {
+	in := `{"text":"The lamp <on> 山上，it's 12\n"}` + "\n" + `{"text":""}` + "\n" +
+		`{"lang":"zh","text":"\ud800a"}`
+	want := `{"text":"The lamp <on> 山上，it's 12\n"}` + "\n" + `{"text":""}` + "\n" +
+		`{"text":"` + "\ufffd" + `a"}` + "\n"
+	plain, err := runTokenizer(in, "encode", "--tokenizer", exampleTokenizer)
+	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"text":"a<中","ids":[97,60,20013]}` + "\n" + `{"text":"","ids":null}` + "\n"
-	if out.String() != want {
-		t.Errorf("got %s, want %s", out.String(), want)
+	if !strings.HasPrefix(plain, `{"ids":[`) || !strings.Contains(plain, "\n"+`{"ids":[]}`+"\n") {
+		t.Errorf("encode prints %s", plain)
+	}
+	ends, err := runTokenizer(in, "encode", "--tokenizer", exampleTokenizer+"/tokenizer.json",
+		"--bos", "--eos")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, line := range strings.Split(strings.TrimSpace(ends), "\n") {
+		var with, without struct{ IDs []int32 }
+		if err := errors.Join(json.Unmarshal([]byte(line), &with),
+			json.Unmarshal([]byte(strings.Split(plain, "\n")[i]), &without)); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(with.IDs); n != len(without.IDs)+2 || with.IDs[0] == with.IDs[n-1] {
+			t.Errorf("line %d: %v with BOS and EOS, %v without", i+1, with.IDs, without.IDs)
+		}
+	}
+	for _, c := range []struct {
+		ids  string
+		args []string
+	}{{plain, nil}, {plain, []string{"--bos", "--eos"}}, {ends, []string{"--bos", "--eos"}}} {
+		given := append([]string{"decode", "--tokenizer", exampleTokenizer}, c.args...)
+		if got, err := runTokenizer(c.ids, given...); err != nil || got != want {
+			t.Errorf("decode %v: %s, %v; want %s", c.args, got, err, want)
+		}
 	}
 }
 
-func TestEncodeLinesRefuses(t *testing.T) {
-	for _, in := range []string{`{"text":"a"}{"txt":"b"}`, `{"text":"a"} [1]`, `{"text":"a"} {"text`} {
-		err := encodeLines(runes{}, strings.NewReader(in), &strings.Builder{})
-		if !errors.Is(err, errUsage) || !strings.Contains(err.Error(), "record 2") {
-			t.Errorf("%s: got %v", in, err)
+func TestTokenizerRefuses(t *testing.T) {
+	good := `{"text":"a","ids":[5]}` + "\n"
+	for _, c := range []struct{ command, in, want string }{
+		{"encode", good + `{"txt":"b"}`, `line 2: no field "text"`},
+		{"encode", good + `{"text":null}`, `line 2: no field "text"`},
+		{"encode", good + `[1]`, "line 2"},
+		{"encode", good + "\n" + good, "line 2"},
+		{"encode", good + `{"text`, "line 2"},
+		{"encode", good + "{\"text\":\"a\xff\"}", "line 2: byte 11 is not UTF-8"},
+		{"decode", good + `{"text":"a"}`, `line 2: no field "ids"`},
+		{"decode", good + `{"ids":[1,4096]}`, "line 2: ids[1] is 4096, outside the vocabulary"},
+		{"decode", good + `{"ids":[-1]}`, "line 2: ids[0] is -1"},
+		{"decode", good + `{"ids":[1.5]}`, "line 2"},
+	} {
+		out, err := runTokenizer(c.in, c.command, "--tokenizer", exampleTokenizer)
+		if exitCode(err) != exitUsage || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s %q: error %v, want %q", c.command, c.in, err, c.want)
 		}
+		if strings.Count(out, "\n") != 1 {
+			t.Errorf("%s %q: %q printed before the error, want one line", c.command, c.in, out)
+		}
+	}
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{nil, exitUsage, "--tokenizer"},
+		{[]string{"x", "--tokenizer", exampleTokenizer}, exitUsage, "usage"},
+		{[]string{"--tokenizer", "../../examples/nowhere"}, exitFailed, "nowhere"},
+		{[]string{"--tokenizer", "../../dataset/tokenize/testdata/gpt2.json", "--bos"}, exitUsage,
+			"--bos"},
+		{[]string{"--tokenizer", "../../examples/model/config.json"}, exitUsage, "config.json"},
+	} {
+		_, err := runTokenizer("", append([]string{"encode"}, c.args...)...)
+		if err == nil || exitCode(err) != c.code || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("encode %v: error %v, want %q and code %d", c.args, err, c.want, c.code)
+		}
+	}
+}
+
+// A cut character is one U+FFFD, as in the peer, not one for each byte.
+func TestDecodeCutCharacter(t *testing.T) {
+	tok := bytesOnly{}
+	answer := decodeLine(tok, nil, nil)
+	got, err := answer(nil, []byte(`{"ids":[228,184,97,255,128,240,159,145,60]}`))
+	if want := `{"text":"` + "\ufffda\ufffd\ufffd\ufffd<" + `"}`; err != nil || string(got) != want {
+		t.Errorf("%s, %v; want %s", got, err, want)
+	}
+}
+
+// bytesOnly has a token for each byte.
+type bytesOnly struct{ tokenize.Tokenizer }
+
+func (bytesOnly) VocabSize() int { return 256 }
+
+func (bytesOnly) Decode(ids []int32) []byte {
+	var out []byte
+	for _, id := range ids {
+		out = append(out, byte(id))
+	}
+	return out
+}
+
+// A program that waits for each answer before it writes the next line must not wait for ever.
+func TestAnswersComeLineByLine(t *testing.T) {
+	inRead, inWrite := io.Pipe()
+	outRead, outWrite := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		done <- eachLine(inRead, outWrite, func(dst, line []byte) ([]byte, error) {
+			return append(append(dst, "re:"...), line...), nil
+		})
+	}()
+	answers := bufio.NewReader(outRead)
+	for _, line := range []string{"a\n", "b\n"} {
+		if _, err := io.WriteString(inWrite, line); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := answers.ReadString('\n'); err != nil || got != "re:"+line {
+			t.Fatalf("answer %q, %v", got, err)
+		}
+	}
+	if err := inWrite.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
