@@ -100,7 +100,7 @@ INLINE void amx_sums(float *sums, const uint16_t *a, const uint16_t *b, long blo
 static void amx_task(const void *ctx, long task, float *sums)
 {
 	const struct amx *x = ctx;
-	const struct epilogue u = { .last = 1, .g = &x->g };
+	const struct epilogue u = { .first = 1, .last = 1, .g = &x->g };
 	long across = parts(x->cols, SPAN), size = x->blocks * 2 * BLOCK;
 	long i0 = task / across * SPAN, j0 = task % across * SPAN;
 	TILE_CONFIG();

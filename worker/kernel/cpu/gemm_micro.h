@@ -3,9 +3,9 @@
 // Each sum is one chain of FMAs in ascending k from zero. What becomes of the sums is the
 // caller's matter: attention adds them where they belong, the matrix product has an epilogue.
 
-// chain computes sum[rows][NR] of a[k][>=rows] and b[k][NR], whose rows are ak and bk apart.
-INLINE void chain(const int rows, long k, const float *a, long ak, const float *b, long bk,
-		  vf sum[MR][NV])
+// chain computes sum[rows][NR] of a and b[k][NR], bk apart; element (i, p) of a is at i*ai + p*ak.
+INLINE void chain(const int rows, long k, const float *a, const long ai, const long ak,
+		  const float *b, long bk, vf sum[MR][NV])
 {
 #pragma GCC unroll 16
 	for (int i = 0; i < rows; i++)
@@ -15,18 +15,29 @@ INLINE void chain(const int rows, long k, const float *a, long ak, const float *
 #pragma GCC unroll 4
 	for (long p = 0; p < k; p++, a += ak, b += bk) {
 		vf col[NV];
-		__builtin_prefetch(a + 16 * ak); // it streams from the second-level cache
+		if (ai == 1)
+			__builtin_prefetch(a + 16 * ak); // from the second-level cache
 #pragma GCC unroll 4
 		for (int j = 0; j < NV; j++)
 			col[j] = v_load(b + j * VW);
 #pragma GCC unroll 16
 		for (int i = 0; i < rows; i++) {
-			vf x = v_set(a[i]);
+			vf x = v_set(a[i * ai]);
 #pragma GCC unroll 4
 			for (int j = 0; j < NV; j++)
 				sum[i][j] = v_fma(x, col[j], sum[i][j]);
 		}
 	}
+}
+
+// sums_out sets (or adds to) c[rows,NR].
+INLINE void sums_out(const int rows, vf sum[MR][NV], float *c, long ldc, int add)
+{
+#pragma GCC unroll 16
+	for (int i = 0; i < rows; i++, c += ldc)
+#pragma GCC unroll 4
+		for (int j = 0; j < NV; j++)
+			v_store(c + j * VW, add ? v_load(c + j * VW) + sum[i][j] : sum[i][j]);
 }
 
 typedef void (*micro_fn)(long k, const float *a, long ak, const float *b, long bk, float *c,
@@ -38,13 +49,8 @@ typedef void (*micro_fn)(long k, const float *a, long ak, const float *b, long b
 				 float *c, long ldc, int add)                                     \
 	{                                                                                         \
 		vf sum[MR][NV];                                                                   \
-		chain(rows, k, a, ak, b, bk, sum);                                                \
-		_Pragma("GCC unroll 16") for (int i = 0; i < rows; i++)                           \
-			_Pragma("GCC unroll 4") for (int j = 0; j < NV; j++)                      \
-		{                                                                                 \
-			float *to = c + i * ldc + j * VW;                                         \
-			v_store(to, add ? v_load(to) + sum[i][j] : sum[i][j]);                    \
-		}                                                                                 \
+		chain(rows, k, a, 1, ak, b, bk, sum);                                             \
+		sums_out(rows, sum, c, ldc, add);                                                 \
 	}
 #define MICRO_NAME(rows) micro_##rows,
 
@@ -58,6 +64,16 @@ typedef void (*micro_fn)(long k, const float *a, long ak, const float *b, long b
 #endif
 
 EACH_ROWS(MICRO)
+
+// micro_rows is micro_<MR> for rows of a that lie along K in storage, lda apart.
+static void micro_rows(long k, const float *a, long lda, const float *b, float *c, long ldc,
+		       int add)
+{
+	vf sum[MR][NV];
+	chain(MR, k, a, lda, 1, b, NR, sum);
+	sums_out(MR, sum, c, ldc, add);
+}
+
 static const micro_fn micros[MR + 1] = { 0, EACH_ROWS(MICRO_NAME) };
 
 // transpose_strip copies src[n][k] (rows ld apart) to dst[k][>=VW], rows of width, zeros in columns

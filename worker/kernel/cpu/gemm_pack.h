@@ -1,10 +1,12 @@
 // Packing: the operands of a matrix product as panels of floats, for the micro-kernel.
 //
-//   a panel: [kc][width], `used` rows of c (for a) or columns (for b), then what is never used
+//   a panel: [kc+1][width], of `width` rows of c (for a) or columns (for b)
 //   all panels of a side: block of K after block, in a block panel after panel
+//
+// Panels are written in whole vectors and ascending k: what is beyond the width is overwritten by
+// the next row, and that of the last one lies in the row that nobody reads.
 
-#define AW ((MR + VW - 1) / VW * VW) // floats per k in a panel of a
-#define GROUP 8                      // panels that are copied side by side
+#define GROUP 8 // panels that are copied side by side
 
 // side is one operand. "Rows" are those of c for a, and its columns for b.
 struct side {
@@ -13,28 +15,29 @@ struct side {
 	long ld;          // floats between stored rows
 	int along;        // a stored row lies along K
 	long rows;        // M or N
-	long used, width; // of a panel: rows, floats per k
+	long width;       // of a panel
+	long high;        // of a panel: kc + 1
 	float *packed;    // all panels of rows [first, first+count), block after block
 	long first, count;
 };
 
 // pack_across copies [k][count] to panels, all of them side by side, so that a stored row is read
 // in one run. Rows that follow in storage fill the rest of a panel; they are never used.
-INLINE void pack_across(const struct side *s, const int half, const long used, const long width,
-			float *to, long from, long count, long p, long k)
+INLINE void pack_across(const struct side *s, const int half, const long width, float *to,
+			long from, long count, long p, long k)
 {
 	const void *row = x_at(s->from, half, p * s->ld + from);
-	long rows = s->rows - from;
+	long rows = s->rows - from, whole = parts(width, VW) * VW;
 	for (long q = 0; q < k; q++, row = x_at(row, half, s->ld), to += width) {
 		float *at = to;
 		long i = 0;
-		for (; i < count && i + width <= rows; i += used, at += width * k) {
+		for (; i < count && i + whole <= rows; i += width, at += width * s->high) {
 			__builtin_prefetch(x_at(row, half, 8 * s->ld + i));
 #pragma GCC unroll 4
 			for (long w = 0; w < width; w += VW)
 				v_store(at + w, x_load(row, half, i + w));
 		}
-		for (; i < count; i += used, at += width * k)
+		for (; i < count; i += width, at += width * s->high)
 			for (long w = 0; w < width; w += VW)
 				v_store(at + w, x_get(row, half, i + w, rows, 0));
 	}
@@ -43,30 +46,35 @@ INLINE void pack_across(const struct side *s, const int half, const long used, c
 // pack copies rows [from, from+count) of block [p, p+k) to panels.
 static void pack(const struct side *s, float *to, long from, long count, long p, long k)
 {
-	int a = s->used == MR && s->width == AW;
 	if (s->along) {
-		for (long i = 0; i < count; i += s->used, to += s->width * k)
+		for (long i = 0; i < count; i += s->width, to += s->width * s->high)
 			(s->half ? transpose_halves : transpose)(
 				to, s->width, x_at(s->from, s->half, (from + i) * s->ld + p), s->ld,
-				least(s->used, count - i), k);
+				least(s->width, count - i), k);
 	} else if (s->half) {
-		if (a)
-			pack_across(s, 1, MR, AW, to, from, count, p, k);
+		if (s->width == MR)
+			pack_across(s, 1, MR, to, from, count, p, k);
 		else
-			pack_across(s, 1, NR, NR, to, from, count, p, k);
+			pack_across(s, 1, NR, to, from, count, p, k);
 	} else {
-		if (a)
-			pack_across(s, 0, MR, AW, to, from, count, p, k);
+		if (s->width == MR)
+			pack_across(s, 0, MR, to, from, count, p, k);
 		else
-			pack_across(s, 0, NR, NR, to, from, count, p, k);
+			pack_across(s, 0, NR, to, from, count, p, k);
 	}
 }
 
-INLINE long panels_of(const struct side *s) { return parts(s->count, s->used); }
+INLINE long panels_of(const struct side *s) { return parts(s->count, s->width); }
 
-// packed is where panel `i` of block [p, p+k) lies.
-INLINE float *packed(const struct side *s, long i, long p, long k)
+// packed is where panel i of a block of K lies.
+INLINE float *packed(const struct side *s, long i, long block)
 {
-	return s->packed + (p * panels_of(s) + i * k) * s->width;
+	return s->packed + (block * panels_of(s) + i) * s->high * s->width;
+}
+
+// packed_floats is the size of all panels of that many blocks.
+INLINE long packed_floats(const struct side *s, long blocks)
+{
+	return blocks * panels_of(s) * s->high * s->width;
 }
 
