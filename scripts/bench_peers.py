@@ -38,6 +38,8 @@ GEMMS = [
     (2048, 1024, 4096, "nt"), (2048, 1024, 4096, "nn"), (1024, 1024, 4096, "tn"),
 ]
 PAUSE_S = 0.05  # idle threads of OpenMP and OpenBLAS spin for some milliseconds after their work
+SLOW = 3        # times the peer's own step in fp32: a variant in bf16 that takes longer is not raced
+COMPILE_S = 90  # what torch.compile may add to a first step
 GEMM_S = 0.15   # a timing of products takes about this long
 
 
@@ -183,7 +185,8 @@ class Run:
     def steps(self, shape):
         best = {}
         for precision in self.args.precisions:
-            best[precision] = self.fastest(shape, precision)
+            fp32 = best.get("fp32")
+            best[precision] = self.fastest(shape, precision, SLOW * fp32["seconds"] if fp32 else 0)
         for precision, chosen in best.items():
             if chosen is None:
                 continue
@@ -199,22 +202,25 @@ class Run:
             answer = peer.ask("step")
         return peer, answer
 
-    def fastest(self, shape, precision):
-        """Each variant in a process of its own: two steps, the first of which warms up."""
+    def fastest(self, shape, precision, limit):
+        """Each variant in a process of its own: two steps, the first of which warms up. One that
+        takes longer than the limit (0: none) is on a slow path, and is not raced."""
         tried, variants = [], self.variants(precision)
         if len(variants) == 1:
             return {**variants[0], "seconds": 0, "tried": variants}
         for variant in variants:
             peer, answer = self.start(shape, variant)
-            if "error" not in answer:
+            slow = limit + (COMPILE_S if variant.get("compile") else 0)
+            if "error" not in answer and not 0 < slow < answer["seconds"]:
                 answer = peer.ask("step")
             peer.close()
             tried.append({**variant, **{k: round(answer[k], 3) if k == "seconds" else answer[k]
                                         for k in ("seconds", "error") if k in answer}})
-            if "error" in answer:
+            if "error" in answer or 0 < limit < answer["seconds"]:
                 self.print("train step " + precision, shape, None, None,
-                           f"{self.torch_name} {variant}", None, error=answer["error"])
-        alive = [t for t in tried if "seconds" in t]
+                           f"{self.torch_name} {variant}", None, error=answer.get("error") or
+                           f"not raced: {answer['seconds']:.1f} s a step, a slow path")
+        alive = [t for t in tried if "seconds" in t and not 0 < limit < t["seconds"]]
         if not alive:
             return None
         return {**min(alive, key=lambda t: t["seconds"]), "tried": tried}
