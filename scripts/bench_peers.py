@@ -176,6 +176,8 @@ class Run:
     def variants(self, precision):
         if self.args.quick or self.args.eager:
             return [{"precision": precision}]
+        if precision == "bf16" and self.args.fp32_peers:
+            return []
         if precision == "fp32":
             return [{"precision": "fp32", "compile": c, "head": h} for c, h in
                     ((False, "full"), (True, "full"), (False, "chunked"))]
@@ -298,6 +300,8 @@ def main():
     p.add_argument("--only", default="", help=f"some of {','.join(PARTS)}")
     p.add_argument("--precisions", default="")
     p.add_argument("--eager", action="store_true", help="PyTorch's eager mode alone, unchosen")
+    p.add_argument("--fp32-peers", action="store_true",
+                   help="race bf16 against the peer's fp32 alone: where its bf16 is a slow path")
     args = p.parse_args()
     args.pairs = args.pairs or (3 if args.quick else 7)
     shapes = args.shapes.split(",") if args.shapes else ["S"] if args.quick else list(SHAPES)
