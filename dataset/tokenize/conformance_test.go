@@ -29,43 +29,11 @@ func sharedFile(t testing.TB, path ...string) []byte {
 	return data
 }
 
-// qwen2 builds the tokenizer.json of Qwen2 from the older files: vocabulary, merges, added tokens.
+// qwen2 reads the folder of Qwen2: vocab.json, merges.txt and their configs.
 func qwen2(t testing.TB) Tokenizer {
 	t.Helper()
 	file := func(name string) []byte { return sharedFile(t, "tokenizers", "qwen2", name) }
-	var merges []string
-	for line := range strings.Lines(string(file("merges.txt"))) {
-		line = strings.TrimRight(line, "\r\n")
-		if line != "" && !strings.HasPrefix(line, "#version") {
-			merges = append(merges, line)
-		}
-	}
-	var added map[string]int
-	if err := json.Unmarshal(file("added_tokens.json"), &added); err != nil {
-		t.Fatal(err)
-	}
-	var tokens []map[string]any
-	for content, id := range added {
-		tokens = append(tokens, map[string]any{"id": id, "content": content, "special": true,
-			"single_word": false, "lstrip": false, "rstrip": false, "normalized": false})
-	}
-	slices.SortFunc(tokens, func(a, b map[string]any) int { return a["id"].(int) - b["id"].(int) })
-	data, err := json.Marshal(object{
-		"version":      "1.0",
-		"added_tokens": tokens,
-		"normalizer":   object{"type": "NFC"},
-		"pre_tokenizer": object{"type": "Sequence", "pretokenizers": []object{
-			{"type": "Split", "pattern": object{"Regex": patternQwen2}, "behavior": "Isolated"},
-			{"type": "ByteLevel", "add_prefix_space": false, "use_regex": false},
-		}},
-		"decoder": object{"type": "ByteLevel"},
-		"model": object{"type": "BPE", "merges": merges,
-			"vocab": json.RawMessage(file("vocab.json"))},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	tok, err := Parse(data, file("tokenizer_config.json"))
+	tok, err := parseVocab(file(vocabFile), file(mergesFile), file(configFile), file(addedFile), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"path"
+	"slices"
 	"strings"
 
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
@@ -17,26 +19,56 @@ const (
 	tokenizerFile = "tokenizer.json"
 	configFile    = "tokenizer_config.json"
 	specialsFile  = "special_tokens_map.json"
+	vocabFile     = "vocab.json"
+	mergesFile    = "merges.txt"
+	addedFile     = "added_tokens.json"
 
 	// maxFileBytes bounds what is read into memory; the largest public tokenizer.json is 33 MB.
 	maxFileBytes = 256 << 20
 )
 
-// Load reads the tokenizer at uri, a folder or a tokenizer.json, and pins its content. A missing
-// tokenizer_config.json means that the tokenizer names neither BOS nor EOS.
+// layout is one way in which a tokenizer lies in a folder.
+type layout struct {
+	main   string                                  // the file that a folder of this layout has
+	beside []string                                // what else decides ids; a file that is not there counts as empty
+	copied []string                                // what an export takes along besides
+	parse  func(files [][]byte) (Tokenizer, error) // main and beside, in order
+}
+
+// layouts in the order in which a folder is tried: tokenizer.json says most.
+var layouts = []layout{
+	{
+		main:   tokenizerFile,
+		beside: []string{configFile},
+		copied: []string{specialsFile},
+		parse:  func(f [][]byte) (Tokenizer, error) { return Parse(f[0], f[1]) },
+	},
+	{
+		main:   vocabFile,
+		beside: []string{mergesFile, configFile, addedFile, specialsFile},
+		parse:  func(f [][]byte) (Tokenizer, error) { return parseVocab(f[0], f[1], f[2], f[3], f[4]) },
+	},
+}
+
+// Load reads the tokenizer at uri, a folder or the main file of one, and pins its content. What a
+// layout reads besides its main file may be missing: without a tokenizer_config.json, a
+// tokenizer.json names neither BOS nor EOS.
 func Load(ctx context.Context, op store.Opener, uri string) (Tokenizer, *pb.TokenizerPin, error) {
-	main := mainURI(uri)
-	data, config, err := read(ctx, op, main)
+	main, l, data, err := find(ctx, op, uri)
 	if err != nil {
 		return nil, nil, err
 	}
-	tok, err := Parse(data, config)
+	files, err := readBeside(ctx, op, main, l, data)
+	if err != nil {
+		return nil, nil, err
+	}
+	tok, err := l.parse(files)
 	if err != nil {
 		return nil, nil, fmt.Errorf("load tokenizer %s: %w", main, err)
 	}
 	pin := &pb.TokenizerPin{
 		Uri:       main,
-		Sha256:    Digest(data, config),
+		Sha256:    digest(files...),
 		VocabSize: uint32(tok.VocabSize()),
 		EosId:     idOrNone(tok.EOS()),
 		BosId:     idOrNone(tok.BOS()),
@@ -44,35 +76,39 @@ func Load(ctx context.Context, op store.Opener, uri string) (Tokenizer, *pb.Toke
 	return tok, pin, nil
 }
 
-// LoadPinned reads the tokenizer a pin names. It fails with store.ErrChanged if tokenizer.json or
-// tokenizer_config.json is not byte for byte what was pinned.
+// LoadPinned reads the tokenizer a pin names. It fails with store.ErrChanged if a file that decides
+// ids is not byte for byte what was pinned.
 func LoadPinned(ctx context.Context, op store.Opener, pin *pb.TokenizerPin) (Tokenizer, error) {
-	data, config, err := read(ctx, op, pin.GetUri())
+	main, l, data, err := find(ctx, op, pin.GetUri())
 	if err != nil {
 		return nil, err
 	}
-	if sum := Digest(data, config); sum != pin.GetSha256() { // first: a changed file may be no JSON
+	files, err := readBeside(ctx, op, main, l, data)
+	if err != nil {
+		return nil, err
+	}
+	if sum := digest(files...); sum != pin.GetSha256() { // first: a changed file may be no JSON
 		return nil, fmt.Errorf(
 			"load tokenizer %s: its sha256 with %s is %s, pinned was %s: %w; restore the files, or "+
-				"launch a new run", pin.GetUri(), configFile, sum, pin.GetSha256(), store.ErrChanged)
+				"launch a new run", main, strings.Join(l.beside, ", "), sum, pin.GetSha256(),
+			store.ErrChanged)
 	}
-	tok, err := Parse(data, config)
+	tok, err := l.parse(files)
 	if err != nil {
-		return nil, fmt.Errorf("load tokenizer %s: %w", pin.GetUri(), err)
+		return nil, fmt.Errorf("load tokenizer %s: %w", main, err)
 	}
 	return tok, nil
 }
 
-// Files returns the tokenizer's files by name, to copy into an export: tokenizer.json, and
-// tokenizer_config.json and special_tokens_map.json where they exist.
+// Files returns the tokenizer's files by name, to copy into an export: all that Load reads, and
+// special_tokens_map.json, where they exist.
 func Files(ctx context.Context, op store.Opener, uri string) (map[string][]byte, error) {
-	main := mainURI(uri)
-	data, err := readAll(ctx, op, main)
+	main, l, data, err := find(ctx, op, uri)
 	if err != nil {
-		return nil, fmt.Errorf("read tokenizer: %w", err)
+		return nil, err
 	}
-	files := map[string][]byte{tokenizerFile: data}
-	for _, name := range []string{configFile, specialsFile} {
+	files := map[string][]byte{l.main: data}
+	for _, name := range slices.Concat(l.beside, l.copied) {
 		data, err := readAll(ctx, op, beside(main, name))
 		if errors.Is(err, store.ErrNotFound) {
 			continue
@@ -85,27 +121,62 @@ func Files(ctx context.Context, op store.Opener, uri string) (map[string][]byte,
 	return files, nil
 }
 
-// read returns tokenizer.json and tokenizer_config.json, nil where there is none.
-func read(ctx context.Context, op store.Opener, uri string) (data, config []byte, err error) {
-	if data, err = readAll(ctx, op, uri); err != nil {
-		return nil, nil, fmt.Errorf("load tokenizer: %w", err)
+// find returns the main file of the tokenizer at uri, its layout and its content.
+func find(ctx context.Context, op store.Opener, uri string) (string, layout, []byte, error) {
+	if ext := path.Ext(uri); slices.ContainsFunc(layouts, func(l layout) bool {
+		return path.Ext(l.main) == ext
+	}) {
+		data, err := readAll(ctx, op, uri)
+		if err != nil {
+			return "", layout{}, nil, fmt.Errorf("load tokenizer: %w", err)
+		}
+		return uri, layoutOf(uri), data, nil
 	}
-	config, err = readAll(ctx, op, beside(uri, configFile))
-	if errors.Is(err, store.ErrNotFound) {
-		config, err = nil, nil
+	var missing []error
+	for _, l := range layouts {
+		main := strings.TrimRight(uri, "/") + "/" + l.main
+		data, err := readAll(ctx, op, main)
+		if err == nil {
+			return main, l, data, nil
+		}
+		if !errors.Is(err, store.ErrNotFound) {
+			return "", layout{}, nil, fmt.Errorf("load tokenizer: %w", err)
+		}
+		missing = append(missing, err)
 	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("load tokenizer: %w", err)
-	}
-	return data, config, nil
+	return "", layout{}, nil, fmt.Errorf("load tokenizer: %w", errors.Join(missing...))
 }
 
-// Digest is the sha256 (hex) that pins a tokenizer: over the length (8 bytes, little endian) and
-// the content of tokenizer.json, then the same of tokenizer_config.json. A missing config counts
-// as an empty one. The lengths keep bytes from moving between the files unseen.
-func Digest(tokenizerJSON, tokenizerConfigJSON []byte) string {
+// layoutOf is the layout that a file is the main file of: by its name, or else the first of its
+// kind, as tokenizers are kept under other names too.
+func layoutOf(uri string) layout {
+	i := slices.IndexFunc(layouts, func(l layout) bool { return l.main == path.Base(uri) })
+	if i < 0 {
+		i = slices.IndexFunc(layouts, func(l layout) bool { return path.Ext(l.main) == path.Ext(uri) })
+	}
+	return layouts[i]
+}
+
+// readBeside returns the files of a layout whose main file is read: nil for one that is not there.
+func readBeside(ctx context.Context, op store.Opener, main string, l layout, data []byte,
+) ([][]byte, error) {
+	files := [][]byte{data}
+	for _, name := range l.beside {
+		data, err := readAll(ctx, op, beside(main, name))
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, fmt.Errorf("load tokenizer: %w", err)
+		}
+		files = append(files, data)
+	}
+	return files, nil
+}
+
+// digest is the sha256 (hex) that pins a tokenizer: over the length (8 bytes, little endian) and
+// the content of each file that decides ids, in the order of its layout. A missing file counts as
+// an empty one. The lengths keep bytes from moving between the files unseen.
+func digest(files ...[]byte) string {
 	h := sha256.New()
-	for _, data := range [][]byte{tokenizerJSON, tokenizerConfigJSON} {
+	for _, data := range files {
 		var size [8]byte
 		binary.LittleEndian.PutUint64(size[:], uint64(len(data)))
 		h.Write(size[:])
@@ -135,14 +206,6 @@ func readAll(ctx context.Context, op store.Opener, uri string) ([]byte, error) {
 		return nil, fmt.Errorf("read %s: %w", uri, err)
 	}
 	return data, nil
-}
-
-// mainURI turns a folder's URI into that of its tokenizer.json.
-func mainURI(uri string) string {
-	if strings.HasSuffix(uri, ".json") {
-		return uri
-	}
-	return strings.TrimRight(uri, "/") + "/" + tokenizerFile
 }
 
 // beside is the URI of another file in the folder of uri.

@@ -33,7 +33,7 @@ func (m memory) Put(context.Context, string, io.ReadSeeker, int64, bool) (store.
 }
 
 func (m memory) ReadRange(_ context.Context, key string, off int64, p []byte, etag string) error {
-	if etag != "" && etag != Digest(m[key], nil) {
+	if etag != "" && etag != digest(m[key], nil) {
 		return store.ErrChanged
 	}
 	copy(p, m[key][off:])
@@ -45,7 +45,7 @@ func (m memory) Stat(_ context.Context, key string) (store.Info, error) {
 	if !ok {
 		return store.Info{}, store.ErrNotFound
 	}
-	return store.Info{Key: key, Size: int64(len(data)), ETag: Digest(data, nil)}, nil
+	return store.Info{Key: key, Size: int64(len(data)), ETag: digest(data, nil)}, nil
 }
 
 func (m memory) List(context.Context, string) ([]store.Info, error) {

@@ -25,10 +25,14 @@ func (b *bpe) parseModel(f *fileJSON) error {
 	if err := m.refuse(); err != nil {
 		return err
 	}
-	if b.model, err = newModel(&m); err != nil {
+	return b.setModel(&m, f.AddedTokens)
+}
+
+func (b *bpe) setModel(m *modelJSON, added []addedToken) (err error) {
+	if b.model, err = newModel(m); err != nil {
 		return err
 	}
-	return b.addTokens(f.AddedTokens, m.Vocab)
+	return b.addTokens(added, m.Vocab)
 }
 
 // addTokens checks the added tokens against the vocabulary. The peer numbers tokens that the
@@ -119,19 +123,45 @@ func (b *bpe) tokenID(field string, data json.RawMessage) (int32, error) {
 	if isNull(data) {
 		return -1, nil
 	}
-	var name string
-	if json.Unmarshal(data, &name) != nil {
-		var object configToken
-		if err := json.Unmarshal(data, &object); err != nil {
-			return -1, fmt.Errorf("%s %s: neither a string nor an object with content: %w",
-				field, clip(data), ErrInvalid)
-		}
-		name = object.Content
+	token, err := namedToken(field, data)
+	if err != nil {
+		return -1, err
 	}
+	name := token.Content
 	for id, text := range b.text {
 		if text != nil && string(text) == name {
 			return int32(id), nil
 		}
 	}
-	return -1, fmt.Errorf("%s %q is not a token of %s: %w", field, name, tokenizerFile, ErrInvalid)
+	return -1, fmt.Errorf("%s %q is not a token of the vocabulary: %w", field, name, ErrInvalid)
+}
+
+// flagsJSON is an added token as a config writes it: what is missing has a default.
+type flagsJSON struct {
+	addedToken
+	Normalized *bool `json:"normalized"`
+}
+
+// token fills the defaults in. A token that the config names is special, whatever its flag says.
+func (f flagsJSON) token(named bool) addedToken {
+	t := f.addedToken
+	t.Special = t.Special || named
+	t.Normalized = !t.Special
+	if f.Normalized != nil {
+		t.Normalized = *f.Normalized
+	}
+	return t
+}
+
+// namedToken reads a token that is written as a string or as an object with its flags.
+func namedToken(field string, data json.RawMessage) (flagsJSON, error) {
+	var t flagsJSON
+	if json.Unmarshal(data, &t.Content) == nil {
+		return t, nil
+	}
+	if err := json.Unmarshal(data, &t); err != nil {
+		return t, fmt.Errorf("%s %s: neither a string nor an object with content: %w",
+			field, clip(data), ErrInvalid)
+	}
+	return t, nil
 }
