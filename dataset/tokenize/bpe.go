@@ -77,10 +77,15 @@ func (b *bpe) encodePlain(dst []int32, s string, sc *scratch) []int32 {
 
 // encodeStage cuts s by splitter number stage and hands the words to the next.
 func (b *bpe) encodeStage(dst []int32, s string, stage int, sc *scratch) []int32 {
-	if stage == len(b.splitters) {
-		return b.encodeWord(dst, s, sc)
-	}
 	split := b.splitters[stage]
+	if stage == len(b.splitters)-1 {
+		for i := 0; i < len(s); {
+			end := split(b.classes, s, i)
+			dst = b.encodeWord(dst, s, i, end, sc)
+			i = end
+		}
+		return dst
+	}
 	for i := 0; i < len(s); {
 		end := split(b.classes, s, i)
 		dst = b.encodeStage(dst, s[i:end], stage+1, sc)
@@ -89,21 +94,86 @@ func (b *bpe) encodeStage(dst []int32, s string, stage int, sc *scratch) []int32
 	return dst
 }
 
-func (b *bpe) encodeWord(dst []int32, word string, sc *scratch) []int32 {
-	if len(word) == 1 {
-		return append(dst, b.model.first[word[0]])
+// encodeWord encodes the word s[i:end].
+func (b *bpe) encodeWord(dst []int32, s string, i, end int, sc *scratch) []int32 {
+	if end-i <= shortBytes {
+		key := keyOf(s, i, end)
+		if (key.lo|key.hi)&each(0x80) == 0 {
+			return b.encodeShort(dst, s[i:end], key, 0, sc)
+		}
 	}
-	if len(word) > cacheWord {
-		return b.model.encodeWord(dst, word, &sc.merge)
+	return b.encodePieces(dst, s, i, end, sc)
+}
+
+// partOfWord marks the size of a piece in the caches. With ignore_merges a whole word may have
+// other ids than the same bytes inside a word.
+const partOfWord = 0x80
+
+// encodePieces cuts a word where no merge can cross, and encodes the pieces. Between ASCII
+// characters there is no such place, as a rule.
+func (b *bpe) encodePieces(dst []int32, s string, i, end int, sc *scratch) []int32 {
+	start, part := i, uint8(0)
+	var left rune
+	for i < end {
+		if s[i] < utf8.RuneSelf {
+			left = rune(s[i])
+			i++
+			continue
+		}
+		right, n := decode(s, i)
+		if i > start && b.model.joints.apart(s, i, left, right) {
+			part = partOfWord
+			dst = b.encodePiece(dst, s, start, i, left, part, sc)
+			start = i
+		}
+		left = right
+		i += n
 	}
-	e, hit := sc.cache.slot(word)
+	return b.encodePiece(dst, s, start, end, left, part, sc)
+}
+
+// encodePiece encodes s[i:end], which ends in the character last.
+func (b *bpe) encodePiece(dst []int32, s string, i, end int, last rune, part uint8, sc *scratch,
+) []int32 {
+	if end-i <= utf8.UTFMax && end-i == utf8.RuneLen(last) {
+		if id := b.model.chars.id(last); id != noID {
+			return append(dst, id)
+		}
+	}
+	if end-i <= shortBytes {
+		return b.encodeShort(dst, s[i:end], keyOf(s, i, end), part, sc)
+	}
+	word := s[i:end]
+	if end-i > longBytes {
+		return b.model.encodeWord(dst, word, part == 0, &sc.merge)
+	}
+	e, hit := sc.cache.longSlot(word, uint8(len(word))|part)
 	if hit {
 		return append(dst, e.ids[:e.count]...)
 	}
 	was := len(dst)
-	dst = b.model.encodeWord(dst, word, &sc.merge)
-	e.set(word, dst[was:])
+	dst = b.model.encodeWord(dst, word, part == 0, &sc.merge)
+	e.set(word, uint8(len(word))|part, dst[was:])
 	return dst
+}
+
+// encodeShort encodes a word or a piece of at most shortBytes bytes.
+func (b *bpe) encodeShort(dst []int32, word string, key wordKey, part uint8, sc *scratch) []int32 {
+	size := uint8(len(word)) | part
+	set := sc.cache.set(key, size)
+	e := &set[0]
+	if !e.is(key, size) {
+		if e = &set[1]; !e.is(key, size) {
+			was := len(dst)
+			dst = b.model.encodeWord(dst, word, part == 0, &sc.merge)
+			set.put(key, size, dst[was:])
+			return dst
+		}
+		set[0], set[1] = set[1], set[0]
+		e = &set[0]
+	}
+	was := len(dst) // all the places, then the right length: no loop to mispredict
+	return append(dst, e.ids[0], e.ids[1], e.ids[2])[:was+int(e.count)]
 }
 
 // Decode implements Tokenizer.

@@ -86,18 +86,38 @@ func (t *classTable) of(r rune) class {
 	return t.pages[t.index[r>>pageBits]][r&(1<<pageBits-1)]
 }
 
+// decode reads the character of more than one byte at s[i:], where s is valid UTF-8.
+func decode(s string, i int) (r rune, size int) {
+	switch b := s[i]; {
+	case b < 0xE0:
+		return rune(b&0x1F)<<6 | rune(s[i+1]&0x3F), 2
+	case b < 0xF0:
+		return rune(b&0x0F)<<12 | rune(s[i+1]&0x3F)<<6 | rune(s[i+2]&0x3F), 3
+	default:
+		return rune(b&0x07)<<18 | rune(s[i+1]&0x3F)<<12 | rune(s[i+2]&0x3F)<<6 |
+			rune(s[i+3]&0x3F), 4
+	}
+}
+
 // at gives the class and the length in bytes of the character at s[i:], which must not be empty.
 func (t *classTable) at(s string, i int) (class, int) {
 	if b := s[i]; b < utf8.RuneSelf {
 		return t.ascii[b], 1
 	}
-	r, n := utf8.DecodeRuneInString(s[i:])
+	r, n := decode(s, i)
 	return t.of(r), n
 }
 
 // run returns the end of the run of characters of class c that starts at s[i:].
 func (t *classTable) run(s string, i int, c class) int {
 	for i < len(s) {
+		if c == letter && s[i] < utf8.RuneSelf {
+			if end := asciiLetters(s, i); end > i {
+				i = end
+				continue
+			}
+			break
+		}
 		got, n := t.at(s, i)
 		if got != c {
 			break

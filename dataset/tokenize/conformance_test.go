@@ -16,13 +16,14 @@ import (
 // but missing, the tests fail; unset, they do not run.
 const sharedEnv = "BANYAN_SHARED"
 
+func sharedFolder() string { return filepath.Join(os.Getenv(sharedEnv), "data") }
+
 func sharedFile(t testing.TB, path ...string) []byte {
 	t.Helper()
-	folder := os.Getenv(sharedEnv)
-	if folder == "" {
+	if os.Getenv(sharedEnv) == "" {
 		t.Skipf("set %s to the folder of shared data (make conformance)", sharedEnv)
 	}
-	data, err := os.ReadFile(filepath.Join(append([]string{folder, "data"}, path...)...))
+	data, err := os.ReadFile(filepath.Join(append([]string{sharedFolder()}, path...)...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,34 +80,5 @@ func TestConformanceQwen(t *testing.T) {
 	}
 	if len(texts) < 40 || count < 100 {
 		t.Errorf("%d and %d texts, want 40 and 100 at least", len(texts), count)
-	}
-}
-
-// BenchmarkSharedEncode encodes real text record by record, as the packer does.
-func BenchmarkSharedEncode(b *testing.B) {
-	for _, name := range []string{"en_austen-pride", "en_rust-book", "zh_cmrc2018-wiki"} {
-		tok := qwen2(b)
-		var texts []string
-		bytesTotal := 0
-		lines := bytes.Split(sharedFile(b, "corpora", name+".jsonl"), []byte("\n"))
-		for _, line := range lines {
-			var row struct {
-				Text string `json:"text"`
-			}
-			if json.Unmarshal(line, &row) == nil && row.Text != "" {
-				texts = append(texts, row.Text)
-				bytesTotal += len(row.Text)
-			}
-		}
-		b.Run(name, func(b *testing.B) {
-			b.SetBytes(int64(bytesTotal))
-			b.ReportAllocs()
-			var ids []int32
-			for b.Loop() {
-				for _, text := range texts {
-					ids = tok.Encode(ids[:0], text)
-				}
-			}
-		})
 	}
 }

@@ -26,9 +26,9 @@ type mergeNode struct {
 	merge      uint64
 }
 
-// encodeWord appends the ids of one word of at least one byte.
-func (m *model) encodeWord(dst []int32, word string, sc *mergeScratch) []int32 {
-	if m.words != nil {
+// encodeWord appends the ids of one word of at least one byte, or of a piece of a word.
+func (m *model) encodeWord(dst []int32, word string, whole bool, sc *mergeScratch) []int32 {
+	if whole && m.words != nil {
 		if id, ok := m.words[word]; ok {
 			return append(dst, id)
 		}
@@ -40,11 +40,22 @@ func (m *model) encodeWord(dst []int32, word string, sc *mergeScratch) []int32 {
 }
 
 func (m *model) mergeShort(dst []int32, word string, sc *mergeScratch) []int32 {
-	ids, ranks := sc.ids[:len(word)], sc.ranks[:len(word)]
-	for i := range len(word) {
-		ids[i] = m.first[word[i]]
+	n, ok := m.maybeChars(word, sc.ids[:])
+	if !ok {
+		n = len(word)
+		for i := range n {
+			sc.ids[i] = m.first[word[i]]
+		}
 	}
-	n := len(word)
+	n, _ = m.mergeIDs(sc.ids[:n], sc)
+	return append(dst, sc.ids[:n]...)
+}
+
+// mergeIDs merges ids, at most shortWord of them, in place. It returns how many are left, and the
+// rank of the last merge, -1 for none.
+func (m *model) mergeIDs(ids []int32, sc *mergeScratch) (n int, last int64) {
+	n, last = len(ids), -1
+	ranks := sc.ranks[:n]
 	for i := range n - 1 {
 		ranks[i] = m.pairs.get(ids[i], ids[i+1])
 	}
@@ -58,7 +69,7 @@ func (m *model) mergeShort(dst []int32, word string, sc *mergeScratch) []int32 {
 		if best == noMerge {
 			break
 		}
-		ids[at] = int32(uint32(best))
+		ids[at], last = int32(uint32(best)), max(last, int64(best>>32))
 		copy(ids[at+1:n-1], ids[at+2:n])
 		copy(ranks[at:n-2], ranks[at+1:n-1])
 		n--
@@ -69,7 +80,7 @@ func (m *model) mergeShort(dst []int32, word string, sc *mergeScratch) []int32 {
 			ranks[at] = m.pairs.get(ids[at], ids[at+1])
 		}
 	}
-	return append(dst, ids[:n]...)
+	return n, last
 }
 
 func (m *model) mergeLong(dst []int32, word string, sc *mergeScratch) []int32 {

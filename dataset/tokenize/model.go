@@ -10,11 +10,13 @@ const maxID = 1 << 24
 
 // model is the byte-pair model: which two tokens merge into which, and in what order.
 type model struct {
-	first [256]int32 // id of each single byte
-	pairs pairTable
-	words map[string]int32 // ignore_merges only: a word found here is one token
-	size  int              // largest id + 1
-	text  [][]byte         // bytes by id; nil: no such id
+	first  [256]int32 // id of each single byte
+	pairs  pairTable
+	joints *joints
+	chars  charTable
+	words  map[string]int32 // ignore_merges only: a word found here is one token
+	size   int              // largest id + 1
+	text   [][]byte         // bytes by id; nil: no such id
 }
 
 // newModel checks the vocabulary and the merges and builds the tables.
@@ -52,15 +54,23 @@ func newModel(f *modelJSON) (*model, error) {
 		}
 		m.first[b] = id
 	}
+	m.joints = newJoints(reachable)
 	if f.IgnoreMerges {
 		m.words = reachable
 	}
-	return m, m.addMerges(f)
+	merges, err := m.addMerges(f)
+	if err != nil {
+		return nil, err
+	}
+	m.addChars(reachable, merges)
+	return m, nil
 }
 
-// addMerges fills the pair table. A pair that stands twice takes its last rank, as in the peer.
-func (m *model) addMerges(f *modelJSON) error {
+// addMerges fills the pair table and returns the pairs. A pair that stands twice takes its last
+// rank, as in the peer.
+func (m *model) addMerges(f *modelJSON) ([][2]int32, error) {
 	m.pairs = newPairTable(len(f.Merges))
+	merges := make([][2]int32, len(f.Merges))
 	for rank, pair := range f.Merges {
 		left, ok := f.Vocab[pair[0]]
 		right, ok2 := f.Vocab[pair[1]]
@@ -68,13 +78,14 @@ func (m *model) addMerges(f *modelJSON) error {
 		for i, known := range []bool{ok, ok2, ok3} {
 			if !known {
 				token := []string{pair[0], pair[1], pair[0] + pair[1]}[i]
-				return fmt.Errorf("model.merges[%d] %q: %q is not in model.vocab: %w",
+				return nil, fmt.Errorf("model.merges[%d] %q: %q is not in model.vocab: %w",
 					rank, strings.Join(pair[:], " "), token, ErrInvalid)
 			}
 		}
+		merges[rank] = [2]int32{int32(left), int32(right)}
 		m.pairs.put(int32(left), int32(right), uint32(rank), int32(merged))
 	}
-	return nil
+	return merges, nil
 }
 
 // noMerge is the value of a pair that does not merge; it is above every (rank, id).
@@ -107,11 +118,10 @@ func newPairTable(entries int) pairTable {
 	return t
 }
 
-// hashPair packs a pair and hashes it: Fibonacci hashing, 2^64 divided by the golden ratio. The
-// high bits are the good ones.
+// hashPair packs a pair and hashes it. The high bits are the good ones.
 func hashPair(left, right int32) (key, hash uint64) {
 	key = uint64(uint32(left))<<32 | uint64(uint32(right))
-	return key, (key ^ key>>29) * 0x9E3779B97F4A7C15
+	return key, (key ^ key>>29) * fibonacci
 }
 
 func (t *pairTable) put(left, right int32, rank uint32, merged int32) {
