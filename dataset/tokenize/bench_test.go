@@ -36,7 +36,7 @@ func sharedTexts(b *testing.B, pattern string) (texts []string, size int) {
 func BenchmarkSharedEncode(b *testing.B) {
 	qwen := qwen2(b).(*bpe)
 	llama := qwen2(b).(*bpe) // the same vocabulary by the words of Llama 3
-	llama.nfc, llama.splitters = false, []splitter{splitLlama3}
+	llama.nfc, llama.splitters = nil, []splitter{splitLlama3}
 	for _, c := range []struct {
 		name string
 		tok  *bpe

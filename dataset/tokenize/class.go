@@ -110,14 +110,10 @@ func (t *classTable) at(s string, i int) (class, int) {
 
 // run returns the end of the run of characters of class c that starts at s[i:].
 func (t *classTable) run(s string, i int, c class) int {
+	if c == letter {
+		return t.letters(s, i)
+	}
 	for i < len(s) {
-		if c == letter && s[i] < utf8.RuneSelf {
-			if end := asciiLetters(s, i); end > i {
-				i = end
-				continue
-			}
-			break
-		}
 		got, n := t.at(s, i)
 		if got != c {
 			break
@@ -125,4 +121,27 @@ func (t *classTable) run(s string, i int, c class) int {
 		i += n
 	}
 	return i
+}
+
+// letters is run for letters, which are nearly all of a text.
+func (t *classTable) letters(s string, i int) int {
+	for {
+		i = asciiLetters(s, i)
+		for {
+			if i == len(s) {
+				return i
+			}
+			if s[i] < utf8.RuneSelf {
+				break
+			}
+			r, n := decode(s, i)
+			if t.of(r) != letter {
+				return i
+			}
+			i += n
+		}
+		if b := s[i] | 0x20; b < 'a' || b > 'z' {
+			return i
+		}
+	}
 }

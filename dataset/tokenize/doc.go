@@ -1,15 +1,15 @@
 // Package tokenize turns text into token ids and back, exactly as the Hugging Face `tokenizers`
-// library does for the same tokenizer.json.
+// library does for the same files.
 //
-// It owns: reading tokenizer.json and tokenizer_config.json, splitting text into words by
-// hand-written scanners, byte-pair merging, added tokens, and the pin of a tokenizer's content.
+// It owns: reading tokenizer.json, or vocab.json with merges.txt (folder.go), and the configs
+// beside them; splitting text into words by hand-written scanners, byte-pair merging, added tokens,
+// and the pin of a tokenizer's content.
 // It never does: add BOS or EOS (the packer does), truncate, pad, or guess. A file that asks for
 // anything this package does not do exactly is refused at load, by the name of the construct.
 //
 // Supported: model BPE over bytes (`ignore_merges` included; merges as strings or as pairs); the
 // pre-tokenizers ByteLevel, and Sequence of Split (GPT-2, Llama-3 or Qwen2 pattern) or Digits, then
-// ByteLevel;
-// normalizer null or NFC; added tokens with lstrip and rstrip; decoder ByteLevel. A post_processor
+// ByteLevel; normalizer null or NFC; added tokens with lstrip and rstrip; decoder ByteLevel. A post_processor
 // (null, ByteLevel, TemplateProcessing or a Sequence of them), truncation and padding are accepted
 // and do nothing here.
 //
@@ -18,11 +18,13 @@
 //
 // How a text travels:
 //
-//	text -> added tokens cut out -> NFC -> added tokens cut out -> words -> cache or merges -> ids
+//	text -> added tokens cut out -> NFC -> added tokens cut out -> words
 //	        (normalized: false)           (normalized: true)
+//	words -> pieces that no merge connects (joints.go) -> cache (cache.go), or else merges
+//	         (merge.go), from whole characters where that is the same (chars.go) -> ids
 //
 // Every Tokenizer of this package is safe for concurrent use: the tables never change after
-// Parse, and each call borrows a scratch (merge buffers and a bounded word cache, about 2.4 MiB)
+// Parse, and each call borrows a scratch (merge buffers and a bounded word cache, about 2.6 MiB)
 // from a free list that grows to the number of concurrent calls. The cache never changes a result.
 //
 // Text that is not valid UTF-8 is read as if each byte that starts no valid sequence were U+FFFD,

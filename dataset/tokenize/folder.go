@@ -111,7 +111,10 @@ func parseFolder(vocab, merges, config, added, specials []byte) (*bpe, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bpe{classes: classes(), nfc: class.nfc, splitters: []splitter{class.splitter}}
+	b := &bpe{classes: classes(), splitters: []splitter{class.splitter}}
+	if class.nfc {
+		b.nfc = nfcFlags()
+	}
 	b.prefixSpace = c.AddPrefixSpace != nil && *c.AddPrefixSpace
 	if err := b.setModel(&m, tokens); err != nil {
 		return nil, fmt.Errorf("%s and %s: %w", vocabFile, mergesFile, err)

@@ -68,12 +68,15 @@ func (j *joints) hash(left, right rune) uint64 {
 	return (uint64(left)<<32 | uint64(right)) * fibonacci >> j.shift
 }
 
-// apart says that no merge crosses the place at between the characters left and right of s.
-func (j *joints) apart(s string, at int, left, right rune) bool {
-	if h := j.hash(left, right); j.pairs[h/64]>>(h%64)&1 != 0 {
-		return false
+// apart is 1 if no merge crosses the place at between the characters left and right of s, else 0.
+func (j *joints) apart(s string, at int, left, right rune) int {
+	h := j.hash(left, right)
+	key := edge(s[at-1], s[at])
+	joined, ragged := j.pairs[h/64]>>(h%64)&1, j.ragged[key/64]>>(key%64)&1
+	if ragged > joined && j.crossed(key, s, at) {
+		return 0
 	}
-	return !j.torn(s, at)
+	return int(joined ^ 1)
 }
 
 // torn says that some token crosses the place at with a part of the characters on its sides.

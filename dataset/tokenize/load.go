@@ -30,9 +30,10 @@ const (
 // layout is one way in which a tokenizer lies in a folder.
 type layout struct {
 	main   string                                  // the file that a folder of this layout has
-	beside []string                                // what else decides ids; a file that is not there counts as empty
-	copied []string                                // what an export takes along besides
-	parse  func(files [][]byte) (Tokenizer, error) // main and beside, in order
+	beside []string // what else decides ids; a missing file counts as empty
+	copied []string                                // what an export takes along too
+	// parse gets the contents of main and beside, in order.
+	parse func(files [][]byte) (Tokenizer, error)
 }
 
 // layouts in the order in which a folder is tried: tokenizer.json says most.

@@ -14,9 +14,12 @@ type model struct {
 	pairs  pairTable
 	joints *joints
 	chars  charTable
-	words  map[string]int32 // ignore_merges only: a word found here is one token
-	size   int              // largest id + 1
-	text   [][]byte         // bytes by id; nil: no such id
+
+	partOfWord uint8 // partOfWord if whole words are special, else 0
+
+	words map[string]int32 // ignore_merges only: a word found here is one token
+	size  int              // largest id + 1
+	text  [][]byte         // bytes by id; nil: no such id
 }
 
 // newModel checks the vocabulary and the merges and builds the tables.
@@ -56,7 +59,7 @@ func newModel(f *modelJSON) (*model, error) {
 	}
 	m.joints = newJoints(reachable)
 	if f.IgnoreMerges {
-		m.words = reachable
+		m.words, m.partOfWord = reachable, partOfWord
 	}
 	merges, err := m.addMerges(f)
 	if err != nil {

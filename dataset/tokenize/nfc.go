@@ -1,7 +1,10 @@
 package tokenize
 
 import (
+	"slices"
 	"strings"
+	"sync"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -40,20 +43,129 @@ func nfc(s string) string {
 	if norm.NFC.IsNormalString(s) {
 		return s
 	}
-	var out strings.Builder
-	out.Grow(len(s))
+	out := make([]byte, 0, len(s))
 	for {
 		i := strings.IndexFunc(s, isNewMark)
 		if i < 0 {
-			out.WriteString(norm.NFC.String(s))
-			return out.String()
+			return string(appendNFC(out, s))
 		}
-		out.WriteString(norm.NFC.String(s[:i]))
-		end := i + 1
-		for end < len(s) && s[end]&0xC0 == 0x80 {
+		out = appendNFC(out, s[:i])
+		_, size := utf8.DecodeRuneInString(s[i:])
+		out = append(out, s[i:i+size]...)
+		s = s[i+size:]
+	}
+}
+
+// safeMarks is how many characters after a starter Go's NFC surely takes as they are: it puts a
+// joiner, U+034F, behind each 30 marks (the Stream-Safe Text Format), which is not NFC. A character
+// stands for 3 marks at most.
+const safeMarks = 10
+
+// appendNFC normalizes text without new marks.
+func appendNFC(out []byte, s string) []byte {
+	done, start, count := 0, 0, 0 // start: of a starter with all that may change with it
+	take := func(end int) {
+		if count > safeMarks {
+			out = append(out, norm.NFC.String(s[done:start])...)
+			out = appendMarks(out, s[start:end])
+			done = end
+		}
+		start, count = end, 0
+	}
+	for i, r := range s {
+		if r < utf8.RuneSelf || norm.NFC.PropertiesString(s[i:]).BoundaryBefore() {
+			take(i)
+		}
+		count++
+	}
+	take(len(s))
+	return append(out, norm.NFC.String(s[done:])...) // AppendString composes with what is there
+}
+
+// mark is a decomposed character and its canonical combining class.
+type mark struct {
+	r     rune
+	class uint8
+}
+
+// appendMarks normalizes a starter with any number of marks, by the book (Unicode, 3.11):
+// decompose, order marks by class, and compose each with the starter that nothing keeps it from.
+func appendMarks(out []byte, s string) []byte {
+	var marks []mark
+	for _, r := range s {
+		for _, r := range norm.NFD.String(string(r)) {
+			marks = append(marks, mark{r, norm.NFD.PropertiesString(string(r)).CCC()})
+		}
+	}
+	for i := 0; i < len(marks); {
+		end := i
+		for end < len(marks) && marks[end].class != 0 {
 			end++
 		}
-		out.WriteString(s[i:end])
-		s = s[end:]
+		slices.SortStableFunc(marks[i:end], func(a, b mark) int { return int(a.class) - int(b.class) })
+		i = end + 1
 	}
+	starter, kept := -1, 0
+	for _, m := range marks {
+		if starter >= 0 {
+			if kept-1 == starter || marks[kept-1].class < m.class {
+				if r, ok := compose(marks[starter].r, m.r); ok {
+					marks[starter].r = r
+					continue
+				}
+			}
+		}
+		if m.class == 0 {
+			starter = kept
+		}
+		marks[kept] = m
+		kept++
+	}
+	for _, m := range marks[:kept] {
+		out = utf8.AppendRune(out, m.r)
+	}
+	return out
+}
+
+// compose is the one character that NFC makes of two.
+func compose(a, b rune) (rune, bool) {
+	both := norm.NFC.String(string([]rune{a, b}))
+	r, size := utf8.DecodeRuneInString(both)
+	return r, size == len(both)
+}
+
+// nfcTable is a bit map of the characters up to lastFlag: set for those that NFC may change, alone
+// or after another.
+type nfcTable [(lastFlag + 1) / 64]uint64
+
+// lastFlag covers the planes of texts. What is above is looked at by nfc itself.
+const lastFlag = 0x2FFFF
+
+// nfcFlags is built once, for the first tokenizer that needs it.
+var nfcFlags = sync.OnceValue(func() *nfcTable {
+	t := new(nfcTable)
+	for r := rune(0); r <= lastFlag; r++ {
+		s := string(r)
+		if p := norm.NFC.PropertiesString(s); !p.BoundaryBefore() || !norm.NFC.IsNormalString(s) {
+			t[r/64] |= 1 << (r % 64)
+		}
+	}
+	return t
+})
+
+// keeps says that NFC does not change s, as no character of it can change; if it says no, the text
+// may yet be normal. Text that is not UTF-8 may be called either.
+func (t *nfcTable) keeps(s string) bool {
+	for i := 0; i < len(s); {
+		if s[i] < utf8.RuneSelf {
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(s[i:])
+		if r > lastFlag || t[r/64]>>(r%64)&1 != 0 {
+			return false
+		}
+		i += n
+	}
+	return true
 }

@@ -51,7 +51,7 @@ func (b *bpe) parsePipeline(f *fileJSON) error {
 			return unsupported("normalizer %s", clip(f.Normalizer))
 		}
 	case "NFC":
-		b.nfc = true
+		b.nfc = nfcFlags()
 	default:
 		return unsupported("normalizer %s", kind)
 	}

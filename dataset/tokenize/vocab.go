@@ -70,7 +70,7 @@ func (b *bpe) addTokens(tokens []addedToken, vocab map[string]int64) error {
 		}
 		b.text[t.ID] = []byte(t.Content)
 		if t.Normalized {
-			if b.nfc {
+			if b.nfc != nil {
 				t.Content = nfc(t.Content)
 			}
 			normalized = append(normalized, t)
