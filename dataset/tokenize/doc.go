@@ -8,10 +8,11 @@
 // anything this package does not do exactly is refused at load, by the name of the construct.
 //
 // Supported: model BPE over bytes (`ignore_merges` included; merges as strings or as pairs); the
-// pre-tokenizers ByteLevel, and Sequence of Split (GPT-2, Llama-3 or Qwen2 pattern) or Digits, then
-// ByteLevel; normalizer null or NFC; added tokens with lstrip and rstrip; decoder ByteLevel. A post_processor
-// (null, ByteLevel, TemplateProcessing or a Sequence of them), truncation and padding are accepted
-// and do nothing here.
+// pre-tokenizers ByteLevel, and Sequence of Split (GPT-2, Llama-3 or Qwen2 pattern) or Digits,
+// then ByteLevel; normalizer null or NFC; added tokens with lstrip and rstrip; decoder ByteLevel. A
+// post_processor (null, ByteLevel, TemplateProcessing or a Sequence of them), truncation, padding
+// are accepted and do nothing here. Without tokenizer.json, the classes Qwen2Tokenizer and
+// GPT2Tokenizer.
 //
 //	tok, pin, err := tokenize.Load(ctx, stores, "s3://models/seed")
 //	ids = tok.Encode(ids[:0], text)

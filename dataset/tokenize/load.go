@@ -29,9 +29,9 @@ const (
 
 // layout is one way in which a tokenizer lies in a folder.
 type layout struct {
-	main   string                                  // the file that a folder of this layout has
+	main   string   // the file that a folder of this layout has
 	beside []string // what else decides ids; a missing file counts as empty
-	copied []string                                // what an export takes along too
+	copied []string // what an export takes along too
 	// parse gets the contents of main and beside, in order.
 	parse func(files [][]byte) (Tokenizer, error)
 }
