@@ -28,6 +28,17 @@ type Config struct {
 	Lo, Hi      Slot // slots [Lo,Hi) of this stream; none if equal
 }
 
+// ConfigOf is the stream of a resolved run, but for the slots.
+func ConfigOf(r *pb.ResolvedRun, tok tokenize.Tokenizer, stores store.Opener) Config {
+	data, train := r.GetSpec().GetData(), r.GetSpec().GetTrain()
+	return Config{
+		Corpus: r.GetCorpus(), SeqLen: int(data.GetSeqLen()),
+		GlobalBatch: int(train.GetGlobalBatch()), BOS: data.GetBos(), DocMask: data.GetDocMask(),
+		MaxRecord: int64(data.GetMaxRecord()), Seed: train.GetSeed(), Tokenizer: tok,
+		Stores: stores,
+	}
+}
+
 // Validate checks what does not need the store.
 func (c *Config) Validate() error {
 	switch {

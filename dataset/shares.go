@@ -58,3 +58,21 @@ func Shares(sources []*pb.Source) ([]uint64, error) {
 	}
 	return shares, nil
 }
+
+// Realised is the share of the sequences that each source has after so many steps.
+func (c *Config) Realised(steps uint64) ([]float64, error) {
+	m, err := mix.New(c.weights(), c.GlobalBatch)
+	if err != nil {
+		return nil, err
+	}
+	shares := make([]float64, len(c.Corpus.GetSources()))
+	for range steps {
+		for _, source := range m.Next() {
+			shares[source]++
+		}
+	}
+	for i := range shares {
+		shares[i] /= float64(max(steps, 1)) * float64(c.GlobalBatch)
+	}
+	return shares, nil
+}

@@ -101,7 +101,11 @@ func dieWithParent(cmd *cobra.Command, _ []string) {
 	}()
 }
 
-func isTerminal(f *os.File) bool {
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

@@ -122,7 +122,11 @@ func commitManifest(ctx context.Context, run *pb.Run, k checkpointKey, reports [
 	if err != nil {
 		return nil, err
 	}
-	dir := checkpoint.Dir(resolved.GetSpec().GetCheckpoint().GetTo(), k.run, k.step, k.generation)
+	to := resolved.GetSpec().GetCheckpoint().GetTo()
+	if err := checkpoint.KeepCursors(ctx, opener, to, m); err != nil {
+		return nil, err
+	}
+	dir := checkpoint.Dir(to, k.run, k.step, k.generation)
 	uri, digest, err := checkpoint.Commit(ctx, opener, dir, m)
 	if err != nil {
 		return nil, err

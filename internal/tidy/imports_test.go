@@ -40,6 +40,9 @@ var table = map[string]string{
 	"dataset/tokenize":          "proto store",
 	"dataset/internal/memstore": "store",
 
+	"dataset/survey": "dataset dataset/source dataset/tokenize proto store",
+	"dataset/trace":  "dataset proto",
+
 	"dataset": "dataset/mix dataset/pack dataset/source dataset/tokenize proto store",
 
 	"checkpoint/safetensors": "",
@@ -78,7 +81,7 @@ var table = map[string]string{
 	"internal/frame":         "",
 	"internal/leader":        "proto",
 	"internal/local":         "client proto",
-	"internal/view":          "proto",
+	"internal/view":          "dataset/survey dataset/trace proto",
 	"internal/testkit":       "",
 	"internal/tidy":          "",
 	"internal/gen/corpora":   "",
@@ -86,7 +89,8 @@ var table = map[string]string{
 	"examples/demo":          "internal/demo",
 	"tools/s3server":         "",
 	"cmd/banyan": "checkpoint checkpoint/export checkpoint/hf client coordinator/server " +
-		"coordinator/spec coordinator/state dataset/tokenize internal/local internal/view proto " +
+		"coordinator/spec coordinator/state dataset dataset/survey dataset/tokenize dataset/trace " +
+		"internal/local internal/view proto " +
 		"store store/router worker/agent worker/kernel/cpu worker/model worker/probe worker/rank",
 }
 

@@ -148,14 +148,9 @@ func (t *trainer) mostNeeds() int {
 func (t *trainer) openData(ctx context.Context, tokenizer tokenize.Tokenizer,
 	at *dataset.Cursor,
 ) (*dataset.Stream, error) {
-	data := t.spec.GetData()
-	stream, err := dataset.Open(ctx, dataset.Config{
-		Corpus: t.resolved.GetCorpus(), SeqLen: t.layout.seqLen,
-		GlobalBatch: int(t.spec.GetTrain().GetGlobalBatch()), BOS: data.GetBos(),
-		DocMask: data.GetDocMask(), MaxRecord: int64(data.GetMaxRecord()),
-		Seed: t.spec.GetTrain().GetSeed(), Tokenizer: tokenizer, Stores: t.opener,
-		Lo: dataset.Slot(t.layout.slots.Lo), Hi: dataset.Slot(t.layout.slots.Hi),
-	}, at)
+	cfg := dataset.ConfigOf(t.resolved, tokenizer, t.opener)
+	cfg.Lo, cfg.Hi = dataset.Slot(t.layout.slots.Lo), dataset.Slot(t.layout.slots.Hi)
+	stream, err := dataset.Open(ctx, cfg, at)
 	if err != nil {
 		return nil, fmt.Errorf("open data: %w", err)
 	}
