@@ -61,7 +61,7 @@ func why(cmd *cobra.Command, name string, step uint64, o whyOptions) error {
 	}
 	ctx := cmd.Context()
 	if last := h.run.GetResolved().GetTotalSteps(); step > last {
-		return fmt.Errorf("%w: run %s has %d steps", errUsage, h.run.GetId(), last)
+		return fmt.Errorf("%w: run %s has %d steps; name one of them", errUsage, h.run.GetId(), last)
 	}
 	from, err := h.before(ctx, step)
 	if err != nil {

@@ -76,7 +76,7 @@ var biting = []struct {
 	{"import table", files{"store/a.go": program("store", own+`dataset"`)}, "must not import dataset"},
 	{"import table", files{"collective/tcp/a.go": program("tcp")}, "no longer imports collective"},
 	{"import table", files{"store/a_test.go": program("store", own+`dataset"`)}, ""},
-	{"import table", files{"client/a.go": program("client", own+`proto/banyan/v1"`)}, ""},
+	{"import table", files{"internal/leader/a.go": program("leader", own+`proto/banyan/v1"`)}, ""},
 	{"import table", files{"test/x/a.go": program("x", own+`client"`)}, ""},
 
 	{"owned imports", files{"client/a.go": program("client", `"github.com/hashicorp/raft"`)},
