@@ -17,7 +17,7 @@ import (
 
 func modelCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "model", Short: "Work on a Hugging Face model folder"}
-	cmd.AddCommand(modelInitCommand(), modelLogitsCommand(), modelLossCommand())
+	cmd.AddCommand(modelInitCommand(), modelExtendCommand(), modelLogitsCommand(), modelLossCommand())
 	return cmd
 }
 

@@ -43,6 +43,7 @@ func (p *parser) check(s *pb.RunSpec) {
 	p.checkStores(s.Stores)
 	p.checkInputs(s)
 	p.defaults(s)
+	p.checkExtension(s.Base.ExtendVocab)
 	p.checkData(s.Data)
 	p.checkBatch(s)
 	p.checkOptimizer(s.Train)
@@ -72,6 +73,18 @@ func (p *parser) missing(path, example string) {
 		}
 	}
 	p.failAt(path, "add "+example, "missing")
+}
+
+func (p *parser) checkExtension(e *pb.ExtendVocab) {
+	const at, most = "base.extend_vocab", 1 << 16
+	if e == nil {
+		return
+	}
+	p.demand(at, "tokenizer: s3://tokenizers/chinese")
+	if p.ok(at+".pad_to") && (e.PadTo < 1 || e.PadTo > most) {
+		p.failAt(at+".pad_to", "write 128, or 1 for no padding", "%d is not within 1..%d", e.PadTo,
+			most)
+	}
 }
 
 func (p *parser) checkData(d *pb.Data) {

@@ -66,6 +66,9 @@ func credentialsForm(c string) bool {
 func (p *parser) checkInputs(s *pb.RunSpec) {
 	p.uri("base.model", &s.GetBase().Model, use{exists: true})
 	p.uri("base.tokenizer", &s.GetBase().Tokenizer, use{exists: true})
+	if e := s.GetBase().GetExtendVocab(); e != nil {
+		p.uri("base.extend_vocab.tokenizer", &e.Tokenizer, use{exists: true})
+	}
 	for i, src := range s.GetData().GetSources() {
 		p.uri(fmt.Sprintf("data.sources[%d].uri", i), &src.Uri, use{exists: true, glob: true})
 	}
@@ -84,6 +87,9 @@ func (p *parser) checkInputs(s *pb.RunSpec) {
 
 func uris(s *pb.RunSpec) []string {
 	out := []string{s.GetBase().GetModel(), s.GetBase().GetTokenizer(), s.GetCheckpoint().GetTo()}
+	if e := s.GetBase().GetExtendVocab(); e != nil {
+		out = append(out, e.GetTokenizer())
+	}
 	for _, src := range s.GetData().GetSources() {
 		out = append(out, src.Uri)
 	}

@@ -10,6 +10,9 @@ import (
 // run and `banyan plan` show every value that a run depends on; Format writes them out again.
 //
 //	base.tokenizer              the folder of base.model
+//	base.extend_vocab.init      mean_subtokens
+//	base.extend_vocab.init_output  base.extend_vocab.init
+//	base.extend_vocab.pad_to    128 (1: no padding)
 //	stores.NAME.region          empty: AWS_REGION of the process, else us-east-1
 //	stores.NAME.credentials     env
 //	stores.NAME.checksums       when_supported
@@ -63,6 +66,11 @@ const (
 // these see the values a run would have.
 func (p *parser) defaults(s *pb.RunSpec) {
 	orText(&s.Base.Tokenizer, s.Base.Model)
+	if e := s.Base.ExtendVocab; e != nil {
+		p.value("base.extend_vocab.init", func() { e.Init = pb.VocabInit_MEAN_SUBTOKENS })
+		p.value("base.extend_vocab.init_output", func() { e.InitOutput = e.Init })
+		p.value("base.extend_vocab.pad_to", func() { e.PadTo = 128 })
+	}
 	for _, st := range s.Stores {
 		orText(&st.Credentials, "env")
 		orText(&st.Checksums, "when_supported")

@@ -3,7 +3,6 @@ package spec
 // laterKeys are fields that the design has and this version has not, with what to do meanwhile.
 // They are refused by name: a silently ignored field would be a broken promise.
 var laterKeys = map[string]string{
-	"base.extend_vocab":         "remove it; train with the tokenizer of the base model",
 	"data.schedule":             "remove it; the weights of the sources hold for the whole run",
 	"data.sources[].normalize":  "remove it; normalize the text before it is stored",
 	"checkpoint.snapshot_every": "remove it; recovery goes through checkpoints, see checkpoint.every",

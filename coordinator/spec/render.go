@@ -49,6 +49,12 @@ func renderSummary(w io.Writer, r *pb.ResolvedRun) {
 	fmt.Fprintf(tw, "  parameters\t%s\n", withCommas(r.GetParameters()))
 	fmt.Fprintf(tw, "  tokenizer\t%s, %d tokens\n", r.GetTokenizer().GetUri(),
 		r.GetTokenizer().GetVocabSize())
+	if e := s.GetBase().GetExtendVocab(); e != nil {
+		old := r.GetTokenizer().GetBase()
+		fmt.Fprintf(tw, "  grown from\t%s, %d tokens; %d new, rows from %s (head %s), padded to %d\n",
+			old.GetUri(), old.GetVocabSize(), r.GetTokenizer().GetVocabSize()-old.GetVocabSize(),
+			word(e.GetInit()), word(e.GetInitOutput()), e.GetPadTo())
+	}
 	fmt.Fprintf(tw, "  steps\t%s\n", withCommas(r.GetTotalSteps()))
 	fmt.Fprintf(tw, "  tokens a step\t%s = %d sequences of %d\n", withCommas(TokensPerStep(s)),
 		t.GetGlobalBatch(), s.GetData().GetSeqLen())

@@ -29,7 +29,7 @@ type Inputs struct {
 // readers read and pin the three kinds of input, and look whether checkpoints have a place.
 type readers struct {
 	model     func(ctx context.Context, uri string) (*pb.ModelConfig, []*pb.PinnedFile, error)
-	tokenizer func(ctx context.Context, uri string) (*pb.TokenizerPin, error)
+	tokenizer func(ctx context.Context, b *pb.Base) (*pb.TokenizerPin, error)
 	corpus    func(ctx context.Context, d *pb.Data, globalBatch uint32) (*pb.Corpus, error)
 	sets      func(ctx context.Context, e *pb.Eval) ([]*pb.SourceManifest, error)
 	probe     func(ctx context.Context, r *pb.ResolvedRun) error
@@ -45,8 +45,12 @@ func readersOf(op store.Opener) *readers {
 			}
 			return f.Config(), f.Files(), nil
 		},
-		tokenizer: func(ctx context.Context, uri string) (*pb.TokenizerPin, error) {
-			_, pin, err := tokenize.Load(ctx, op, uri)
+		tokenizer: func(ctx context.Context, b *pb.Base) (*pb.TokenizerPin, error) {
+			if e := b.GetExtendVocab(); e != nil {
+				_, pin, err := tokenize.LoadGrown(ctx, op, b.GetTokenizer(), e.GetTokenizer())
+				return pin, err
+			}
+			_, pin, err := tokenize.Load(ctx, op, b.GetTokenizer())
 			return pin, err
 		},
 		corpus: func(ctx context.Context, d *pb.Data, globalBatch uint32) (*pb.Corpus, error) {
@@ -116,6 +120,9 @@ func Resolve(ctx context.Context, in Inputs) (*pb.ResolvedRun, error) {
 	if err := from.readAll(ctx, r); err != nil {
 		return nil, fmt.Errorf("resolve run %s: %w", s.Name, err)
 	}
+	if err := extend(r); err != nil {
+		return nil, fmt.Errorf("resolve run %s: base.extend_vocab: %w", s.Name, err)
+	}
 	r.TotalSteps = TotalSteps(s)
 	if err := errors.Join(fit(r)...); err != nil {
 		return nil, fmt.Errorf("resolve run %s: %w", s.Name, err)
@@ -149,7 +156,7 @@ func (from *readers) readAll(ctx context.Context, r *pb.ResolvedRun) error {
 		return err
 	})
 	read(1, "base.tokenizer", func() (err error) {
-		r.Tokenizer, err = from.tokenizer(ctx, s.Base.Tokenizer)
+		r.Tokenizer, err = from.tokenizer(ctx, s.Base)
 		return err
 	})
 	read(2, "data.sources", func() (err error) {
@@ -163,6 +170,22 @@ func (from *readers) readAll(ctx context.Context, r *pb.ResolvedRun) error {
 	})
 	wait.Wait()
 	return errors.Join(errs[:]...)
+}
+
+// extend gives the model the rows of the grown tokenizer.
+func extend(r *pb.ResolvedRun) error {
+	e := r.GetSpec().GetBase().GetExtendVocab()
+	if e == nil {
+		return nil
+	}
+	base := r.GetTokenizer().GetBase()
+	if base.GetVocabSize() > r.GetModel().GetVocabSize() {
+		return fmt.Errorf("%s has %d tokens, the model's vocabulary has %d; base.tokenizer must be "+
+			"that of the base model", base.GetUri(), base.GetVocabSize(), r.GetModel().GetVocabSize())
+	}
+	r.Model = proto.CloneOf(r.Model)
+	r.Model.VocabSize = uint32(hf.PaddedRows(int(r.GetTokenizer().GetVocabSize()), int(e.GetPadTo())))
+	return model.Check(r.Model)
 }
 
 // fit checks the inputs against each other and against the spec.

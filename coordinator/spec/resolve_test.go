@@ -32,8 +32,13 @@ func fakes() *readers {
 		target: func(context.Context, string) error { return nil },
 		sets:   fakeSets,
 		probe:  func(context.Context, *pb.ResolvedRun) error { return nil },
-		tokenizer: func(_ context.Context, uri string) (*pb.TokenizerPin, error) {
-			return &pb.TokenizerPin{Uri: uri, Sha256: "aa", VocabSize: 500, EosId: 1, BosId: 2}, nil
+		tokenizer: func(_ context.Context, b *pb.Base) (*pb.TokenizerPin, error) {
+			pin := &pb.TokenizerPin{Uri: b.Tokenizer, Sha256: "aa", VocabSize: 500, EosId: 1, BosId: 2}
+			if e := b.ExtendVocab; e != nil {
+				pin = &pb.TokenizerPin{Uri: e.Tokenizer, Sha256: "cc", VocabSize: 700, EosId: 1,
+					BosId: 2, Base: pin}
+			}
+			return pin, nil
 		},
 		corpus: func(_ context.Context, d *pb.Data, _ uint32) (*pb.Corpus, error) {
 			c := &pb.Corpus{}
@@ -151,9 +156,9 @@ func TestResolveRefuses(t *testing.T) {
 	}
 }
 
-func pin(vocab uint32, eos, bos int32) func(context.Context, string) (*pb.TokenizerPin, error) {
-	return func(_ context.Context, uri string) (*pb.TokenizerPin, error) {
-		return &pb.TokenizerPin{Uri: uri, VocabSize: vocab, EosId: eos, BosId: bos}, nil
+func pin(vocab uint32, eos, bos int32) func(context.Context, *pb.Base) (*pb.TokenizerPin, error) {
+	return func(_ context.Context, b *pb.Base) (*pb.TokenizerPin, error) {
+		return &pb.TokenizerPin{Uri: b.Tokenizer, VocabSize: vocab, EosId: eos, BosId: bos}, nil
 	}
 }
 
@@ -270,4 +275,29 @@ func TestRenderPlan(t *testing.T) {
 	}
 	var b strings.Builder
 	RenderPlan(&b, &pb.ResolvedRun{Model: tinyModel()}) // incomplete, must not panic
+}
+
+// A grown vocabulary is the run's: tokenizer, rows, parameters.
+func TestResolveGrownVocabulary(t *testing.T) {
+	spec := parseGood(t, "full.yaml")
+	spec.Base.ExtendVocab = &pb.ExtendVocab{Tokenizer: "file:///grown", PadTo: 128,
+		Init: pb.VocabInit_GAUSSIAN, InitOutput: pb.VocabInit_MEAN_ALL}
+	r, err := Resolve(context.Background(), Inputs{Spec: spec, readers: fakes()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := tinyModel()
+	want.VocabSize = 768
+	if !proto.Equal(r.Model, want) || r.Parameters != model.ParameterCount(want) ||
+		r.Tokenizer.VocabSize != 700 || r.Tokenizer.Base.VocabSize != 500 {
+		t.Errorf("resolved to %v", r)
+	}
+	var plan strings.Builder
+	RenderPlan(&plan, r)
+	for _, part := range []string{"500 tokens; 200 new", "rows from gaussian (head mean_all)",
+		"padded to 128"} {
+		if !strings.Contains(plan.String(), part) {
+			t.Errorf("the plan lacks %q:\n%s", part, plan.String())
+		}
+	}
 }

@@ -22,18 +22,41 @@ func InitParam(cfg *pb.ModelConfig, p Param, seed uint64, dst []float32) {
 		}
 		return
 	}
-	h := fnv.New64a()
-	h.Write([]byte(p.Name)) // cannot fail
-	s := splitMix{state: h.Sum64() ^ mix64(seed)}
+	s := generatorOf(p.Name, seed)
 	for i := 0; i < len(dst); i += 2 {
-		// Box and Muller 1958: two uniforms make two normals.
-		r := cfg.InitializerRange * math.Sqrt(-2*math.Log(s.uniform()))
-		angle := 2 * math.Pi * s.uniform()
-		dst[i] = float32(r * math.Cos(angle))
+		x, y := s.normals(cfg.InitializerRange)
+		dst[i] = float32(x)
 		if i+1 < len(dst) {
-			dst[i+1] = float32(r * math.Sin(angle))
+			dst[i+1] = float32(y)
 		}
 	}
+}
+
+// Normals are the standard normal values of the rows of a tensor, each row for itself.
+type Normals struct {
+	name string
+	seed uint64
+}
+
+// NormalsOf names the values of a tensor.
+func NormalsOf(name string, seed uint64) Normals { return Normals{name, seed} }
+
+// Row fills dst with row r: a function of name, seed and r alone.
+func (n Normals) Row(r int, dst []float32) {
+	s := generatorOf(n.name, n.seed+mix64(uint64(r)+1))
+	for i := 0; i < len(dst); i += 2 {
+		x, y := s.normals(1)
+		dst[i] = float32(x)
+		if i+1 < len(dst) {
+			dst[i+1] = float32(y)
+		}
+	}
+}
+
+func generatorOf(name string, seed uint64) *splitMix {
+	h := fnv.New64a()
+	h.Write([]byte(name)) // cannot fail
+	return &splitMix{state: h.Sum64() ^ mix64(seed)}
 }
 
 // splitMix is the generator of Steele, Lea and Flood 2014 (SplitMix64).
@@ -42,6 +65,13 @@ type splitMix struct{ state uint64 }
 func (s *splitMix) uniform() float64 { // in (0, 1]
 	s.state += 0x9e3779b97f4a7c15
 	return float64(mix64(s.state)>>11+1) / (1 << 53)
+}
+
+// normals makes two normals of a deviation, of two uniforms (Box and Muller 1958).
+func (s *splitMix) normals(deviation float64) (x, y float64) {
+	r := deviation * math.Sqrt(-2*math.Log(s.uniform()))
+	angle := 2 * math.Pi * s.uniform()
+	return r * math.Cos(angle), r * math.Sin(angle)
 }
 
 func mix64(z uint64) uint64 {

@@ -4,10 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/banyan-train/banyan/checkpoint"
 	"github.com/banyan-train/banyan/checkpoint/hf"
 	"github.com/banyan-train/banyan/dataset"
+	"github.com/banyan-train/banyan/dataset/tokenize"
+	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
 // restore fills the shards from the checkpoint the assignment names, or from the base model, and
@@ -34,6 +37,10 @@ func (t *trainer) restoreBase(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("load base model: %w", err)
 	}
+	weights, err := t.grown(ctx, folder)
+	if err != nil {
+		return fmt.Errorf("load base model: %w", err)
+	}
 	for i, u := range t.units {
 		host := t.backend.Host(t.shards.param[i])
 		lo, hi := t.shards.lo[i], t.shards.hi[i]
@@ -42,7 +49,7 @@ func (t *trainer) restoreBase(ctx context.Context) error {
 			if from >= to {
 				continue
 			}
-			err := folder.Read(ctx, p.Name, from-p.Offset, to-p.Offset, host[from-lo:to-lo])
+			err := weights.Read(ctx, p.Name, from-p.Offset, to-p.Offset, host[from-lo:to-lo])
 			if err != nil {
 				return fmt.Errorf("load base model: %w", err)
 			}
@@ -50,6 +57,38 @@ func (t *trainer) restoreBase(ctx context.Context) error {
 	}
 	return nil
 }
+
+// weightReader is a model folder, or one whose vocabulary has grown.
+type weightReader interface {
+	Read(ctx context.Context, name string, lo, hi int, dst []float32) error
+}
+
+// grown shows the base with the rows of base.extend_vocab.
+func (t *trainer) grown(ctx context.Context, folder *hf.Folder) (weightReader, error) {
+	e := t.spec.GetBase().GetExtendVocab()
+	if e == nil {
+		return folder, nil
+	}
+	pin := t.resolved.GetTokenizer()
+	base, err := tokenize.LoadPinned(ctx, t.opener, pin.GetBase())
+	if err != nil {
+		return nil, err
+	}
+	tokenizer, err := tokenize.LoadPinned(ctx, t.opener, pin)
+	if err != nil {
+		return nil, err
+	}
+	fresh, err := tokenize.NewTokens(base, tokenizer)
+	if err != nil {
+		return nil, err
+	}
+	return folder.Grow(hf.Growth{First: base.VocabSize(), New: fresh, PadTo: int(e.GetPadTo()),
+		Input: initOf(e.GetInit()), Output: initOf(e.GetInitOutput()),
+		Seed: t.spec.GetTrain().GetSeed()})
+}
+
+// initOf is an enum's word, which is the engine's.
+func initOf(i pb.VocabInit) hf.Init { return hf.Init(strings.ToLower(i.String())) }
 
 // restoreCheckpoint reads the own shards at this world's boundaries, whatever world wrote them.
 // Every byte is verified by the checkpoint reader before it comes here (I4).

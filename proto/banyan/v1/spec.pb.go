@@ -24,6 +24,62 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// VocabInit is what a new row starts from.
+type VocabInit int32
+
+const (
+	VocabInit_VOCAB_INIT_UNSPECIFIED VocabInit = 0
+	VocabInit_MEAN_SUBTOKENS         VocabInit = 1 // the mean of the base rows of what its text was before
+	VocabInit_MEAN_ALL               VocabInit = 2 // the mean of all base rows
+	VocabInit_GAUSSIAN               VocabInit = 3 // normal, with the mean and deviation of each column of the base
+	VocabInit_RANDOM                 VocabInit = 4 // normal around 0, with the configuration's initializer_range
+)
+
+// Enum value maps for VocabInit.
+var (
+	VocabInit_name = map[int32]string{
+		0: "VOCAB_INIT_UNSPECIFIED",
+		1: "MEAN_SUBTOKENS",
+		2: "MEAN_ALL",
+		3: "GAUSSIAN",
+		4: "RANDOM",
+	}
+	VocabInit_value = map[string]int32{
+		"VOCAB_INIT_UNSPECIFIED": 0,
+		"MEAN_SUBTOKENS":         1,
+		"MEAN_ALL":               2,
+		"GAUSSIAN":               3,
+		"RANDOM":                 4,
+	}
+)
+
+func (x VocabInit) Enum() *VocabInit {
+	p := new(VocabInit)
+	*p = x
+	return p
+}
+
+func (x VocabInit) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (VocabInit) Descriptor() protoreflect.EnumDescriptor {
+	return file_banyan_v1_spec_proto_enumTypes[0].Descriptor()
+}
+
+func (VocabInit) Type() protoreflect.EnumType {
+	return &file_banyan_v1_spec_proto_enumTypes[0]
+}
+
+func (x VocabInit) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use VocabInit.Descriptor instead.
+func (VocabInit) EnumDescriptor() ([]byte, []int) {
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{0}
+}
+
 type WeightUnit int32
 
 const (
@@ -54,11 +110,11 @@ func (x WeightUnit) String() string {
 }
 
 func (WeightUnit) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[0].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[1].Descriptor()
 }
 
 func (WeightUnit) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[0]
+	return &file_banyan_v1_spec_proto_enumTypes[1]
 }
 
 func (x WeightUnit) Number() protoreflect.EnumNumber {
@@ -67,7 +123,7 @@ func (x WeightUnit) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use WeightUnit.Descriptor instead.
 func (WeightUnit) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{0}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{1}
 }
 
 type Role int32
@@ -103,11 +159,11 @@ func (x Role) String() string {
 }
 
 func (Role) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[1].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[2].Descriptor()
 }
 
 func (Role) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[1]
+	return &file_banyan_v1_spec_proto_enumTypes[2]
 }
 
 func (x Role) Number() protoreflect.EnumNumber {
@@ -116,7 +172,7 @@ func (x Role) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Role.Descriptor instead.
 func (Role) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{1}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{2}
 }
 
 type Sharding int32
@@ -155,11 +211,11 @@ func (x Sharding) String() string {
 }
 
 func (Sharding) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[2].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[3].Descriptor()
 }
 
 func (Sharding) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[2]
+	return &file_banyan_v1_spec_proto_enumTypes[3]
 }
 
 func (x Sharding) Number() protoreflect.EnumNumber {
@@ -168,7 +224,7 @@ func (x Sharding) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Sharding.Descriptor instead.
 func (Sharding) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{2}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{3}
 }
 
 type Precision int32
@@ -204,11 +260,11 @@ func (x Precision) String() string {
 }
 
 func (Precision) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[3].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[4].Descriptor()
 }
 
 func (Precision) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[3]
+	return &file_banyan_v1_spec_proto_enumTypes[4]
 }
 
 func (x Precision) Number() protoreflect.EnumNumber {
@@ -217,7 +273,7 @@ func (x Precision) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Precision.Descriptor instead.
 func (Precision) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{3}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{4}
 }
 
 type Numerics int32
@@ -253,11 +309,11 @@ func (x Numerics) String() string {
 }
 
 func (Numerics) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[4].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[5].Descriptor()
 }
 
 func (Numerics) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[4]
+	return &file_banyan_v1_spec_proto_enumTypes[5]
 }
 
 func (x Numerics) Number() protoreflect.EnumNumber {
@@ -266,7 +322,7 @@ func (x Numerics) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Numerics.Descriptor instead.
 func (Numerics) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{4}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{5}
 }
 
 // Recompute says what a block's backward pass computes again instead of keeping it.
@@ -306,11 +362,11 @@ func (x Recompute) String() string {
 }
 
 func (Recompute) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[5].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[6].Descriptor()
 }
 
 func (Recompute) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[5]
+	return &file_banyan_v1_spec_proto_enumTypes[6]
 }
 
 func (x Recompute) Number() protoreflect.EnumNumber {
@@ -319,7 +375,7 @@ func (x Recompute) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Recompute.Descriptor instead.
 func (Recompute) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{5}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{6}
 }
 
 type ScheduleKind int32
@@ -364,11 +420,11 @@ func (x ScheduleKind) String() string {
 }
 
 func (ScheduleKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[6].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[7].Descriptor()
 }
 
 func (ScheduleKind) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[6]
+	return &file_banyan_v1_spec_proto_enumTypes[7]
 }
 
 func (x ScheduleKind) Number() protoreflect.EnumNumber {
@@ -377,7 +433,7 @@ func (x ScheduleKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ScheduleKind.Descriptor instead.
 func (ScheduleKind) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{6}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{7}
 }
 
 type Device int32
@@ -413,11 +469,11 @@ func (x Device) String() string {
 }
 
 func (Device) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[7].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[8].Descriptor()
 }
 
 func (Device) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[7]
+	return &file_banyan_v1_spec_proto_enumTypes[8]
 }
 
 func (x Device) Number() protoreflect.EnumNumber {
@@ -426,7 +482,7 @@ func (x Device) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Device.Descriptor instead.
 func (Device) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{7}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{8}
 }
 
 type Spike_Policy int32
@@ -465,11 +521,11 @@ func (x Spike_Policy) String() string {
 }
 
 func (Spike_Policy) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[8].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[9].Descriptor()
 }
 
 func (Spike_Policy) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[8]
+	return &file_banyan_v1_spec_proto_enumTypes[9]
 }
 
 func (x Spike_Policy) Number() protoreflect.EnumNumber {
@@ -478,7 +534,7 @@ func (x Spike_Policy) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Spike_Policy.Descriptor instead.
 func (Spike_Policy) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{7, 0}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{8, 0}
 }
 
 type Guard_Action int32
@@ -514,11 +570,11 @@ func (x Guard_Action) String() string {
 }
 
 func (Guard_Action) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[9].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[10].Descriptor()
 }
 
 func (Guard_Action) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[9]
+	return &file_banyan_v1_spec_proto_enumTypes[10]
 }
 
 func (x Guard_Action) Number() protoreflect.EnumNumber {
@@ -527,7 +583,7 @@ func (x Guard_Action) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Guard_Action.Descriptor instead.
 func (Guard_Action) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{10, 0}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{11, 0}
 }
 
 // RunSpec is the typed form of run.yaml. Field names are the YAML keys.
@@ -634,8 +690,9 @@ func (x *RunSpec) GetEval() *Eval {
 // Base names the model a run grows from.
 type Base struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Model         string                 `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`         // Hugging Face folder: file:// or s3:// or a plain path
-	Tokenizer     string                 `protobuf:"bytes,2,opt,name=tokenizer,proto3" json:"tokenizer,omitempty"` // folder or tokenizer.json; default: the model's folder
+	Model         string                 `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`                                // Hugging Face folder: file:// or s3:// or a plain path
+	Tokenizer     string                 `protobuf:"bytes,2,opt,name=tokenizer,proto3" json:"tokenizer,omitempty"`                        // folder or tokenizer.json; default: the model's folder
+	ExtendVocab   *ExtendVocab           `protobuf:"bytes,3,opt,name=extend_vocab,json=extendVocab,proto3" json:"extend_vocab,omitempty"` // absent: the base's vocabulary stays
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -684,6 +741,82 @@ func (x *Base) GetTokenizer() string {
 	return ""
 }
 
+func (x *Base) GetExtendVocab() *ExtendVocab {
+	if x != nil {
+		return x.ExtendVocab
+	}
+	return nil
+}
+
+// ExtendVocab grows the vocabulary before the first step.
+type ExtendVocab struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tokenizer     string                 `protobuf:"bytes,1,opt,name=tokenizer,proto3" json:"tokenizer,omitempty"`                                               // what to add: see tokenize.LoadExtended
+	Init          VocabInit              `protobuf:"varint,2,opt,name=init,proto3,enum=banyan.v1.VocabInit" json:"init,omitempty"`                               // of new rows; default mean_subtokens
+	InitOutput    VocabInit              `protobuf:"varint,3,opt,name=init_output,json=initOutput,proto3,enum=banyan.v1.VocabInit" json:"init_output,omitempty"` // of new rows of the head; default: as init
+	PadTo         uint32                 `protobuf:"varint,4,opt,name=pad_to,json=padTo,proto3" json:"pad_to,omitempty"`                                         // the tables' rows become a multiple of it; default 128
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExtendVocab) Reset() {
+	*x = ExtendVocab{}
+	mi := &file_banyan_v1_spec_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExtendVocab) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExtendVocab) ProtoMessage() {}
+
+func (x *ExtendVocab) ProtoReflect() protoreflect.Message {
+	mi := &file_banyan_v1_spec_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExtendVocab.ProtoReflect.Descriptor instead.
+func (*ExtendVocab) Descriptor() ([]byte, []int) {
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ExtendVocab) GetTokenizer() string {
+	if x != nil {
+		return x.Tokenizer
+	}
+	return ""
+}
+
+func (x *ExtendVocab) GetInit() VocabInit {
+	if x != nil {
+		return x.Init
+	}
+	return VocabInit_VOCAB_INIT_UNSPECIFIED
+}
+
+func (x *ExtendVocab) GetInitOutput() VocabInit {
+	if x != nil {
+		return x.InitOutput
+	}
+	return VocabInit_VOCAB_INIT_UNSPECIFIED
+}
+
+func (x *ExtendVocab) GetPadTo() uint32 {
+	if x != nil {
+		return x.PadTo
+	}
+	return 0
+}
+
 // Store is an S3-compatible endpoint. It never holds a secret.
 type Store struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -698,7 +831,7 @@ type Store struct {
 
 func (x *Store) Reset() {
 	*x = Store{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[2]
+	mi := &file_banyan_v1_spec_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -710,7 +843,7 @@ func (x *Store) String() string {
 func (*Store) ProtoMessage() {}
 
 func (x *Store) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[2]
+	mi := &file_banyan_v1_spec_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -723,7 +856,7 @@ func (x *Store) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Store.ProtoReflect.Descriptor instead.
 func (*Store) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{2}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Store) GetName() string {
@@ -775,7 +908,7 @@ type Data struct {
 
 func (x *Data) Reset() {
 	*x = Data{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[3]
+	mi := &file_banyan_v1_spec_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -787,7 +920,7 @@ func (x *Data) String() string {
 func (*Data) ProtoMessage() {}
 
 func (x *Data) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[3]
+	mi := &file_banyan_v1_spec_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -800,7 +933,7 @@ func (x *Data) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Data.ProtoReflect.Descriptor instead.
 func (*Data) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{3}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Data) GetSeqLen() uint32 {
@@ -860,7 +993,7 @@ type Source struct {
 
 func (x *Source) Reset() {
 	*x = Source{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[4]
+	mi := &file_banyan_v1_spec_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -872,7 +1005,7 @@ func (x *Source) String() string {
 func (*Source) ProtoMessage() {}
 
 func (x *Source) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[4]
+	mi := &file_banyan_v1_spec_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -885,7 +1018,7 @@ func (x *Source) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Source.ProtoReflect.Descriptor instead.
 func (*Source) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{4}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Source) GetName() string {
@@ -959,7 +1092,7 @@ type Train struct {
 
 func (x *Train) Reset() {
 	*x = Train{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[5]
+	mi := &file_banyan_v1_spec_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -971,7 +1104,7 @@ func (x *Train) String() string {
 func (*Train) ProtoMessage() {}
 
 func (x *Train) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[5]
+	mi := &file_banyan_v1_spec_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -984,7 +1117,7 @@ func (x *Train) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Train.ProtoReflect.Descriptor instead.
 func (*Train) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{5}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Train) GetTokens() uint64 {
@@ -1098,7 +1231,7 @@ type Phase struct {
 
 func (x *Phase) Reset() {
 	*x = Phase{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[6]
+	mi := &file_banyan_v1_spec_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1110,7 +1243,7 @@ func (x *Phase) String() string {
 func (*Phase) ProtoMessage() {}
 
 func (x *Phase) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[6]
+	mi := &file_banyan_v1_spec_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1123,7 +1256,7 @@ func (x *Phase) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Phase.ProtoReflect.Descriptor instead.
 func (*Phase) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{6}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Phase) GetUntil() *Span {
@@ -1162,7 +1295,7 @@ type Spike struct {
 
 func (x *Spike) Reset() {
 	*x = Spike{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[7]
+	mi := &file_banyan_v1_spec_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1174,7 +1307,7 @@ func (x *Spike) String() string {
 func (*Spike) ProtoMessage() {}
 
 func (x *Spike) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[7]
+	mi := &file_banyan_v1_spec_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1187,7 +1320,7 @@ func (x *Spike) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Spike.ProtoReflect.Descriptor instead.
 func (*Spike) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{7}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Spike) GetNonFinite() Spike_Policy {
@@ -1237,7 +1370,7 @@ type Eval struct {
 
 func (x *Eval) Reset() {
 	*x = Eval{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[8]
+	mi := &file_banyan_v1_spec_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1249,7 +1382,7 @@ func (x *Eval) String() string {
 func (*Eval) ProtoMessage() {}
 
 func (x *Eval) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[8]
+	mi := &file_banyan_v1_spec_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1262,7 +1395,7 @@ func (x *Eval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Eval.ProtoReflect.Descriptor instead.
 func (*Eval) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{8}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Eval) GetEvery() uint64 {
@@ -1299,7 +1432,7 @@ type EvalSet struct {
 
 func (x *EvalSet) Reset() {
 	*x = EvalSet{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[9]
+	mi := &file_banyan_v1_spec_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1311,7 +1444,7 @@ func (x *EvalSet) String() string {
 func (*EvalSet) ProtoMessage() {}
 
 func (x *EvalSet) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[9]
+	mi := &file_banyan_v1_spec_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1324,7 +1457,7 @@ func (x *EvalSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvalSet.ProtoReflect.Descriptor instead.
 func (*EvalSet) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{9}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *EvalSet) GetName() string {
@@ -1375,7 +1508,7 @@ type Guard struct {
 
 func (x *Guard) Reset() {
 	*x = Guard{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[10]
+	mi := &file_banyan_v1_spec_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1387,7 +1520,7 @@ func (x *Guard) String() string {
 func (*Guard) ProtoMessage() {}
 
 func (x *Guard) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[10]
+	mi := &file_banyan_v1_spec_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1400,7 +1533,7 @@ func (x *Guard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Guard.ProtoReflect.Descriptor instead.
 func (*Guard) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{10}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Guard) GetSet() string {
@@ -1444,7 +1577,7 @@ type Optimizer struct {
 
 func (x *Optimizer) Reset() {
 	*x = Optimizer{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[11]
+	mi := &file_banyan_v1_spec_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1456,7 +1589,7 @@ func (x *Optimizer) String() string {
 func (*Optimizer) ProtoMessage() {}
 
 func (x *Optimizer) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[11]
+	mi := &file_banyan_v1_spec_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1469,7 +1602,7 @@ func (x *Optimizer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Optimizer.ProtoReflect.Descriptor instead.
 func (*Optimizer) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{11}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Optimizer) GetLr() float64 {
@@ -1519,7 +1652,7 @@ type LrSchedule struct {
 
 func (x *LrSchedule) Reset() {
 	*x = LrSchedule{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[12]
+	mi := &file_banyan_v1_spec_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1531,7 +1664,7 @@ func (x *LrSchedule) String() string {
 func (*LrSchedule) ProtoMessage() {}
 
 func (x *LrSchedule) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[12]
+	mi := &file_banyan_v1_spec_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1544,7 +1677,7 @@ func (x *LrSchedule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LrSchedule.ProtoReflect.Descriptor instead.
 func (*LrSchedule) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{12}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *LrSchedule) GetKind() ScheduleKind {
@@ -1588,7 +1721,7 @@ type Span struct {
 
 func (x *Span) Reset() {
 	*x = Span{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[13]
+	mi := &file_banyan_v1_spec_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1600,7 +1733,7 @@ func (x *Span) String() string {
 func (*Span) ProtoMessage() {}
 
 func (x *Span) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[13]
+	mi := &file_banyan_v1_spec_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1613,7 +1746,7 @@ func (x *Span) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Span.ProtoReflect.Descriptor instead.
 func (*Span) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{13}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Span) GetSteps() uint64 {
@@ -1648,7 +1781,7 @@ type Checkpoint struct {
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[14]
+	mi := &file_banyan_v1_spec_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1660,7 +1793,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[14]
+	mi := &file_banyan_v1_spec_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1673,7 +1806,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{14}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Checkpoint) GetTo() string {
@@ -1709,7 +1842,7 @@ type Resources struct {
 
 func (x *Resources) Reset() {
 	*x = Resources{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[15]
+	mi := &file_banyan_v1_spec_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1721,7 +1854,7 @@ func (x *Resources) String() string {
 func (*Resources) ProtoMessage() {}
 
 func (x *Resources) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[15]
+	mi := &file_banyan_v1_spec_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1734,7 +1867,7 @@ func (x *Resources) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resources.ProtoReflect.Descriptor instead.
 func (*Resources) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{15}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Resources) GetWorkers() *Range {
@@ -1776,7 +1909,7 @@ type Range struct {
 
 func (x *Range) Reset() {
 	*x = Range{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[16]
+	mi := &file_banyan_v1_spec_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1788,7 +1921,7 @@ func (x *Range) String() string {
 func (*Range) ProtoMessage() {}
 
 func (x *Range) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[16]
+	mi := &file_banyan_v1_spec_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1801,7 +1934,7 @@ func (x *Range) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Range.ProtoReflect.Descriptor instead.
 func (*Range) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{16}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Range) GetMin() uint32 {
@@ -1837,7 +1970,7 @@ type ResolvedRun struct {
 
 func (x *ResolvedRun) Reset() {
 	*x = ResolvedRun{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[17]
+	mi := &file_banyan_v1_spec_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1849,7 +1982,7 @@ func (x *ResolvedRun) String() string {
 func (*ResolvedRun) ProtoMessage() {}
 
 func (x *ResolvedRun) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[17]
+	mi := &file_banyan_v1_spec_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1862,7 +1995,7 @@ func (x *ResolvedRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolvedRun.ProtoReflect.Descriptor instead.
 func (*ResolvedRun) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{17}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ResolvedRun) GetSpec() *RunSpec {
@@ -1956,7 +2089,7 @@ type ModelConfig struct {
 
 func (x *ModelConfig) Reset() {
 	*x = ModelConfig{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[18]
+	mi := &file_banyan_v1_spec_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1968,7 +2101,7 @@ func (x *ModelConfig) String() string {
 func (*ModelConfig) ProtoMessage() {}
 
 func (x *ModelConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[18]
+	mi := &file_banyan_v1_spec_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1981,7 +2114,7 @@ func (x *ModelConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelConfig.ProtoReflect.Descriptor instead.
 func (*ModelConfig) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{18}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ModelConfig) GetFamily() string {
@@ -2131,7 +2264,7 @@ type RopeScaling struct {
 
 func (x *RopeScaling) Reset() {
 	*x = RopeScaling{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[19]
+	mi := &file_banyan_v1_spec_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2143,7 +2276,7 @@ func (x *RopeScaling) String() string {
 func (*RopeScaling) ProtoMessage() {}
 
 func (x *RopeScaling) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[19]
+	mi := &file_banyan_v1_spec_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2156,7 +2289,7 @@ func (x *RopeScaling) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RopeScaling.ProtoReflect.Descriptor instead.
 func (*RopeScaling) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{19}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RopeScaling) GetKind() string {
@@ -2205,7 +2338,7 @@ type PinnedFile struct {
 
 func (x *PinnedFile) Reset() {
 	*x = PinnedFile{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[20]
+	mi := &file_banyan_v1_spec_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2217,7 +2350,7 @@ func (x *PinnedFile) String() string {
 func (*PinnedFile) ProtoMessage() {}
 
 func (x *PinnedFile) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[20]
+	mi := &file_banyan_v1_spec_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2230,7 +2363,7 @@ func (x *PinnedFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinnedFile.ProtoReflect.Descriptor instead.
 func (*PinnedFile) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{20}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PinnedFile) GetUri() string {
@@ -2261,13 +2394,14 @@ type TokenizerPin struct {
 	VocabSize     uint32                 `protobuf:"varint,3,opt,name=vocab_size,json=vocabSize,proto3" json:"vocab_size,omitempty"`
 	EosId         int32                  `protobuf:"varint,4,opt,name=eos_id,json=eosId,proto3" json:"eos_id,omitempty"`
 	BosId         int32                  `protobuf:"varint,5,opt,name=bos_id,json=bosId,proto3" json:"bos_id,omitempty"` // -1: none
+	Base          *TokenizerPin          `protobuf:"bytes,6,opt,name=base,proto3" json:"base,omitempty"`                 // of a grown tokenizer: the one it grew from; uri is then what was added
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TokenizerPin) Reset() {
 	*x = TokenizerPin{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[21]
+	mi := &file_banyan_v1_spec_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2279,7 +2413,7 @@ func (x *TokenizerPin) String() string {
 func (*TokenizerPin) ProtoMessage() {}
 
 func (x *TokenizerPin) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[21]
+	mi := &file_banyan_v1_spec_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2292,7 +2426,7 @@ func (x *TokenizerPin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenizerPin.ProtoReflect.Descriptor instead.
 func (*TokenizerPin) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{21}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *TokenizerPin) GetUri() string {
@@ -2330,6 +2464,13 @@ func (x *TokenizerPin) GetBosId() int32 {
 	return 0
 }
 
+func (x *TokenizerPin) GetBase() *TokenizerPin {
+	if x != nil {
+		return x.Base
+	}
+	return nil
+}
+
 // Corpus is the pinned manifest of all sources.
 type Corpus struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2340,7 +2481,7 @@ type Corpus struct {
 
 func (x *Corpus) Reset() {
 	*x = Corpus{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[22]
+	mi := &file_banyan_v1_spec_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2352,7 +2493,7 @@ func (x *Corpus) String() string {
 func (*Corpus) ProtoMessage() {}
 
 func (x *Corpus) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[22]
+	mi := &file_banyan_v1_spec_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2365,7 +2506,7 @@ func (x *Corpus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Corpus.ProtoReflect.Descriptor instead.
 func (*Corpus) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{22}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Corpus) GetSources() []*SourceManifest {
@@ -2391,7 +2532,7 @@ type SourceManifest struct {
 
 func (x *SourceManifest) Reset() {
 	*x = SourceManifest{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[23]
+	mi := &file_banyan_v1_spec_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2403,7 +2544,7 @@ func (x *SourceManifest) String() string {
 func (*SourceManifest) ProtoMessage() {}
 
 func (x *SourceManifest) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[23]
+	mi := &file_banyan_v1_spec_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2416,7 +2557,7 @@ func (x *SourceManifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceManifest.ProtoReflect.Descriptor instead.
 func (*SourceManifest) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{23}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SourceManifest) GetName() string {
@@ -2490,10 +2631,17 @@ const file_banyan_v1_spec_proto_rawDesc = "" +
 	"checkpoint\x18\x06 \x01(\v2\x15.banyan.v1.CheckpointR\n" +
 	"checkpoint\x122\n" +
 	"\tresources\x18\a \x01(\v2\x14.banyan.v1.ResourcesR\tresources\x12#\n" +
-	"\x04eval\x18\b \x01(\v2\x0f.banyan.v1.EvalR\x04eval\":\n" +
+	"\x04eval\x18\b \x01(\v2\x0f.banyan.v1.EvalR\x04eval\"u\n" +
 	"\x04Base\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\x12\x1c\n" +
-	"\ttokenizer\x18\x02 \x01(\tR\ttokenizer\"\x8f\x01\n" +
+	"\ttokenizer\x18\x02 \x01(\tR\ttokenizer\x129\n" +
+	"\fextend_vocab\x18\x03 \x01(\v2\x16.banyan.v1.ExtendVocabR\vextendVocab\"\xa3\x01\n" +
+	"\vExtendVocab\x12\x1c\n" +
+	"\ttokenizer\x18\x01 \x01(\tR\ttokenizer\x12(\n" +
+	"\x04init\x18\x02 \x01(\x0e2\x14.banyan.v1.VocabInitR\x04init\x125\n" +
+	"\vinit_output\x18\x03 \x01(\x0e2\x14.banyan.v1.VocabInitR\n" +
+	"initOutput\x12\x15\n" +
+	"\x06pad_to\x18\x04 \x01(\rR\x05padTo\"\x8f\x01\n" +
 	"\x05Store\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\bendpoint\x18\x02 \x01(\tR\bendpoint\x12\x16\n" +
@@ -2651,14 +2799,15 @@ const file_banyan_v1_spec_proto_rawDesc = "" +
 	"PinnedFile\x12\x10\n" +
 	"\x03uri\x18\x01 \x01(\tR\x03uri\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x12\n" +
-	"\x04etag\x18\x03 \x01(\tR\x04etag\"\x85\x01\n" +
+	"\x04etag\x18\x03 \x01(\tR\x04etag\"\xb2\x01\n" +
 	"\fTokenizerPin\x12\x10\n" +
 	"\x03uri\x18\x01 \x01(\tR\x03uri\x12\x16\n" +
 	"\x06sha256\x18\x02 \x01(\tR\x06sha256\x12\x1d\n" +
 	"\n" +
 	"vocab_size\x18\x03 \x01(\rR\tvocabSize\x12\x15\n" +
 	"\x06eos_id\x18\x04 \x01(\x05R\x05eosId\x12\x15\n" +
-	"\x06bos_id\x18\x05 \x01(\x05R\x05bosId\"=\n" +
+	"\x06bos_id\x18\x05 \x01(\x05R\x05bosId\x12+\n" +
+	"\x04base\x18\x06 \x01(\v2\x17.banyan.v1.TokenizerPinR\x04base\"=\n" +
 	"\x06Corpus\x123\n" +
 	"\asources\x18\x01 \x03(\v2\x19.banyan.v1.SourceManifestR\asources\"\xfb\x01\n" +
 	"\x0eSourceManifest\x12\x12\n" +
@@ -2673,7 +2822,14 @@ const file_banyan_v1_spec_proto_rawDesc = "" +
 	"\x06blocks\x18\x06 \x01(\x04R\x06blocks\x12+\n" +
 	"\x05files\x18\a \x03(\v2\x15.banyan.v1.PinnedFileR\x05files\x12\x1d\n" +
 	"\n" +
-	"max_epochs\x18\b \x01(\x01R\tmaxEpochs*5\n" +
+	"max_epochs\x18\b \x01(\x01R\tmaxEpochs*c\n" +
+	"\tVocabInit\x12\x1a\n" +
+	"\x16VOCAB_INIT_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eMEAN_SUBTOKENS\x10\x01\x12\f\n" +
+	"\bMEAN_ALL\x10\x02\x12\f\n" +
+	"\bGAUSSIAN\x10\x03\x12\n" +
+	"\n" +
+	"\x06RANDOM\x10\x04*5\n" +
 	"\n" +
 	"WeightUnit\x12\x1b\n" +
 	"\x17WEIGHT_UNIT_UNSPECIFIED\x10\x00\x12\n" +
@@ -2728,88 +2884,94 @@ func file_banyan_v1_spec_proto_rawDescGZIP() []byte {
 	return file_banyan_v1_spec_proto_rawDescData
 }
 
-var file_banyan_v1_spec_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_banyan_v1_spec_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_banyan_v1_spec_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
+var file_banyan_v1_spec_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_banyan_v1_spec_proto_goTypes = []any{
-	(WeightUnit)(0),        // 0: banyan.v1.WeightUnit
-	(Role)(0),              // 1: banyan.v1.Role
-	(Sharding)(0),          // 2: banyan.v1.Sharding
-	(Precision)(0),         // 3: banyan.v1.Precision
-	(Numerics)(0),          // 4: banyan.v1.Numerics
-	(Recompute)(0),         // 5: banyan.v1.Recompute
-	(ScheduleKind)(0),      // 6: banyan.v1.ScheduleKind
-	(Device)(0),            // 7: banyan.v1.Device
-	(Spike_Policy)(0),      // 8: banyan.v1.Spike.Policy
-	(Guard_Action)(0),      // 9: banyan.v1.Guard.Action
-	(*RunSpec)(nil),        // 10: banyan.v1.RunSpec
-	(*Base)(nil),           // 11: banyan.v1.Base
-	(*Store)(nil),          // 12: banyan.v1.Store
-	(*Data)(nil),           // 13: banyan.v1.Data
-	(*Source)(nil),         // 14: banyan.v1.Source
-	(*Train)(nil),          // 15: banyan.v1.Train
-	(*Phase)(nil),          // 16: banyan.v1.Phase
-	(*Spike)(nil),          // 17: banyan.v1.Spike
-	(*Eval)(nil),           // 18: banyan.v1.Eval
-	(*EvalSet)(nil),        // 19: banyan.v1.EvalSet
-	(*Guard)(nil),          // 20: banyan.v1.Guard
-	(*Optimizer)(nil),      // 21: banyan.v1.Optimizer
-	(*LrSchedule)(nil),     // 22: banyan.v1.LrSchedule
-	(*Span)(nil),           // 23: banyan.v1.Span
-	(*Checkpoint)(nil),     // 24: banyan.v1.Checkpoint
-	(*Resources)(nil),      // 25: banyan.v1.Resources
-	(*Range)(nil),          // 26: banyan.v1.Range
-	(*ResolvedRun)(nil),    // 27: banyan.v1.ResolvedRun
-	(*ModelConfig)(nil),    // 28: banyan.v1.ModelConfig
-	(*RopeScaling)(nil),    // 29: banyan.v1.RopeScaling
-	(*PinnedFile)(nil),     // 30: banyan.v1.PinnedFile
-	(*TokenizerPin)(nil),   // 31: banyan.v1.TokenizerPin
-	(*Corpus)(nil),         // 32: banyan.v1.Corpus
-	(*SourceManifest)(nil), // 33: banyan.v1.SourceManifest
+	(VocabInit)(0),         // 0: banyan.v1.VocabInit
+	(WeightUnit)(0),        // 1: banyan.v1.WeightUnit
+	(Role)(0),              // 2: banyan.v1.Role
+	(Sharding)(0),          // 3: banyan.v1.Sharding
+	(Precision)(0),         // 4: banyan.v1.Precision
+	(Numerics)(0),          // 5: banyan.v1.Numerics
+	(Recompute)(0),         // 6: banyan.v1.Recompute
+	(ScheduleKind)(0),      // 7: banyan.v1.ScheduleKind
+	(Device)(0),            // 8: banyan.v1.Device
+	(Spike_Policy)(0),      // 9: banyan.v1.Spike.Policy
+	(Guard_Action)(0),      // 10: banyan.v1.Guard.Action
+	(*RunSpec)(nil),        // 11: banyan.v1.RunSpec
+	(*Base)(nil),           // 12: banyan.v1.Base
+	(*ExtendVocab)(nil),    // 13: banyan.v1.ExtendVocab
+	(*Store)(nil),          // 14: banyan.v1.Store
+	(*Data)(nil),           // 15: banyan.v1.Data
+	(*Source)(nil),         // 16: banyan.v1.Source
+	(*Train)(nil),          // 17: banyan.v1.Train
+	(*Phase)(nil),          // 18: banyan.v1.Phase
+	(*Spike)(nil),          // 19: banyan.v1.Spike
+	(*Eval)(nil),           // 20: banyan.v1.Eval
+	(*EvalSet)(nil),        // 21: banyan.v1.EvalSet
+	(*Guard)(nil),          // 22: banyan.v1.Guard
+	(*Optimizer)(nil),      // 23: banyan.v1.Optimizer
+	(*LrSchedule)(nil),     // 24: banyan.v1.LrSchedule
+	(*Span)(nil),           // 25: banyan.v1.Span
+	(*Checkpoint)(nil),     // 26: banyan.v1.Checkpoint
+	(*Resources)(nil),      // 27: banyan.v1.Resources
+	(*Range)(nil),          // 28: banyan.v1.Range
+	(*ResolvedRun)(nil),    // 29: banyan.v1.ResolvedRun
+	(*ModelConfig)(nil),    // 30: banyan.v1.ModelConfig
+	(*RopeScaling)(nil),    // 31: banyan.v1.RopeScaling
+	(*PinnedFile)(nil),     // 32: banyan.v1.PinnedFile
+	(*TokenizerPin)(nil),   // 33: banyan.v1.TokenizerPin
+	(*Corpus)(nil),         // 34: banyan.v1.Corpus
+	(*SourceManifest)(nil), // 35: banyan.v1.SourceManifest
 }
 var file_banyan_v1_spec_proto_depIdxs = []int32{
-	11, // 0: banyan.v1.RunSpec.base:type_name -> banyan.v1.Base
-	12, // 1: banyan.v1.RunSpec.stores:type_name -> banyan.v1.Store
-	13, // 2: banyan.v1.RunSpec.data:type_name -> banyan.v1.Data
-	15, // 3: banyan.v1.RunSpec.train:type_name -> banyan.v1.Train
-	24, // 4: banyan.v1.RunSpec.checkpoint:type_name -> banyan.v1.Checkpoint
-	25, // 5: banyan.v1.RunSpec.resources:type_name -> banyan.v1.Resources
-	18, // 6: banyan.v1.RunSpec.eval:type_name -> banyan.v1.Eval
-	0,  // 7: banyan.v1.Data.weight_unit:type_name -> banyan.v1.WeightUnit
-	14, // 8: banyan.v1.Data.sources:type_name -> banyan.v1.Source
-	1,  // 9: banyan.v1.Source.role:type_name -> banyan.v1.Role
-	2,  // 10: banyan.v1.Train.sharding:type_name -> banyan.v1.Sharding
-	3,  // 11: banyan.v1.Train.precision:type_name -> banyan.v1.Precision
-	4,  // 12: banyan.v1.Train.numerics:type_name -> banyan.v1.Numerics
-	21, // 13: banyan.v1.Train.optimizer:type_name -> banyan.v1.Optimizer
-	22, // 14: banyan.v1.Train.schedule:type_name -> banyan.v1.LrSchedule
-	5,  // 15: banyan.v1.Train.recompute:type_name -> banyan.v1.Recompute
-	17, // 16: banyan.v1.Train.spike:type_name -> banyan.v1.Spike
-	16, // 17: banyan.v1.Train.phases:type_name -> banyan.v1.Phase
-	23, // 18: banyan.v1.Phase.until:type_name -> banyan.v1.Span
-	8,  // 19: banyan.v1.Spike.non_finite:type_name -> banyan.v1.Spike.Policy
-	8,  // 20: banyan.v1.Spike.loss:type_name -> banyan.v1.Spike.Policy
-	19, // 21: banyan.v1.Eval.sets:type_name -> banyan.v1.EvalSet
-	20, // 22: banyan.v1.Eval.guard:type_name -> banyan.v1.Guard
-	9,  // 23: banyan.v1.Guard.action:type_name -> banyan.v1.Guard.Action
-	6,  // 24: banyan.v1.LrSchedule.kind:type_name -> banyan.v1.ScheduleKind
-	23, // 25: banyan.v1.LrSchedule.warmup:type_name -> banyan.v1.Span
-	23, // 26: banyan.v1.LrSchedule.decay:type_name -> banyan.v1.Span
-	26, // 27: banyan.v1.Resources.workers:type_name -> banyan.v1.Range
-	7,  // 28: banyan.v1.Resources.device:type_name -> banyan.v1.Device
-	10, // 29: banyan.v1.ResolvedRun.spec:type_name -> banyan.v1.RunSpec
-	28, // 30: banyan.v1.ResolvedRun.model:type_name -> banyan.v1.ModelConfig
-	32, // 31: banyan.v1.ResolvedRun.corpus:type_name -> banyan.v1.Corpus
-	30, // 32: banyan.v1.ResolvedRun.base_files:type_name -> banyan.v1.PinnedFile
-	31, // 33: banyan.v1.ResolvedRun.tokenizer:type_name -> banyan.v1.TokenizerPin
-	33, // 34: banyan.v1.ResolvedRun.eval_sets:type_name -> banyan.v1.SourceManifest
-	29, // 35: banyan.v1.ModelConfig.rope_scaling:type_name -> banyan.v1.RopeScaling
-	33, // 36: banyan.v1.Corpus.sources:type_name -> banyan.v1.SourceManifest
-	30, // 37: banyan.v1.SourceManifest.files:type_name -> banyan.v1.PinnedFile
-	38, // [38:38] is the sub-list for method output_type
-	38, // [38:38] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	12, // 0: banyan.v1.RunSpec.base:type_name -> banyan.v1.Base
+	14, // 1: banyan.v1.RunSpec.stores:type_name -> banyan.v1.Store
+	15, // 2: banyan.v1.RunSpec.data:type_name -> banyan.v1.Data
+	17, // 3: banyan.v1.RunSpec.train:type_name -> banyan.v1.Train
+	26, // 4: banyan.v1.RunSpec.checkpoint:type_name -> banyan.v1.Checkpoint
+	27, // 5: banyan.v1.RunSpec.resources:type_name -> banyan.v1.Resources
+	20, // 6: banyan.v1.RunSpec.eval:type_name -> banyan.v1.Eval
+	13, // 7: banyan.v1.Base.extend_vocab:type_name -> banyan.v1.ExtendVocab
+	0,  // 8: banyan.v1.ExtendVocab.init:type_name -> banyan.v1.VocabInit
+	0,  // 9: banyan.v1.ExtendVocab.init_output:type_name -> banyan.v1.VocabInit
+	1,  // 10: banyan.v1.Data.weight_unit:type_name -> banyan.v1.WeightUnit
+	16, // 11: banyan.v1.Data.sources:type_name -> banyan.v1.Source
+	2,  // 12: banyan.v1.Source.role:type_name -> banyan.v1.Role
+	3,  // 13: banyan.v1.Train.sharding:type_name -> banyan.v1.Sharding
+	4,  // 14: banyan.v1.Train.precision:type_name -> banyan.v1.Precision
+	5,  // 15: banyan.v1.Train.numerics:type_name -> banyan.v1.Numerics
+	23, // 16: banyan.v1.Train.optimizer:type_name -> banyan.v1.Optimizer
+	24, // 17: banyan.v1.Train.schedule:type_name -> banyan.v1.LrSchedule
+	6,  // 18: banyan.v1.Train.recompute:type_name -> banyan.v1.Recompute
+	19, // 19: banyan.v1.Train.spike:type_name -> banyan.v1.Spike
+	18, // 20: banyan.v1.Train.phases:type_name -> banyan.v1.Phase
+	25, // 21: banyan.v1.Phase.until:type_name -> banyan.v1.Span
+	9,  // 22: banyan.v1.Spike.non_finite:type_name -> banyan.v1.Spike.Policy
+	9,  // 23: banyan.v1.Spike.loss:type_name -> banyan.v1.Spike.Policy
+	21, // 24: banyan.v1.Eval.sets:type_name -> banyan.v1.EvalSet
+	22, // 25: banyan.v1.Eval.guard:type_name -> banyan.v1.Guard
+	10, // 26: banyan.v1.Guard.action:type_name -> banyan.v1.Guard.Action
+	7,  // 27: banyan.v1.LrSchedule.kind:type_name -> banyan.v1.ScheduleKind
+	25, // 28: banyan.v1.LrSchedule.warmup:type_name -> banyan.v1.Span
+	25, // 29: banyan.v1.LrSchedule.decay:type_name -> banyan.v1.Span
+	28, // 30: banyan.v1.Resources.workers:type_name -> banyan.v1.Range
+	8,  // 31: banyan.v1.Resources.device:type_name -> banyan.v1.Device
+	11, // 32: banyan.v1.ResolvedRun.spec:type_name -> banyan.v1.RunSpec
+	30, // 33: banyan.v1.ResolvedRun.model:type_name -> banyan.v1.ModelConfig
+	34, // 34: banyan.v1.ResolvedRun.corpus:type_name -> banyan.v1.Corpus
+	32, // 35: banyan.v1.ResolvedRun.base_files:type_name -> banyan.v1.PinnedFile
+	33, // 36: banyan.v1.ResolvedRun.tokenizer:type_name -> banyan.v1.TokenizerPin
+	35, // 37: banyan.v1.ResolvedRun.eval_sets:type_name -> banyan.v1.SourceManifest
+	31, // 38: banyan.v1.ModelConfig.rope_scaling:type_name -> banyan.v1.RopeScaling
+	33, // 39: banyan.v1.TokenizerPin.base:type_name -> banyan.v1.TokenizerPin
+	35, // 40: banyan.v1.Corpus.sources:type_name -> banyan.v1.SourceManifest
+	32, // 41: banyan.v1.SourceManifest.files:type_name -> banyan.v1.PinnedFile
+	42, // [42:42] is the sub-list for method output_type
+	42, // [42:42] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_banyan_v1_spec_proto_init() }
@@ -2822,8 +2984,8 @@ func file_banyan_v1_spec_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_banyan_v1_spec_proto_rawDesc), len(file_banyan_v1_spec_proto_rawDesc)),
-			NumEnums:      10,
-			NumMessages:   24,
+			NumEnums:      11,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
