@@ -69,12 +69,16 @@ func (c *Config) Validate() error {
 // maxSeqLen bounds the memory of one sequence.
 const maxSeqLen = 1 << 24
 
-func (c *Config) weights() []uint64 {
-	var weights []uint64
-	for _, m := range c.Corpus.GetSources() {
-		weights = append(weights, m.GetWeightQ32())
+// tokens appends a document as it is trained on: BOS where it is asked for, its text, EOS.
+func (c *Config) tokens(dst []int32, text string) []int32 {
+	if bos, ok := c.Tokenizer.BOS(); c.BOS && ok {
+		dst = append(dst, bos)
 	}
-	return weights
+	dst = c.Tokenizer.Encode(dst, text)
+	if eos, ok := c.Tokenizer.EOS(); ok {
+		dst = append(dst, eos)
+	}
+	return dst
 }
 
 func (c *Config) openSources() ([]*source.Source, error) {

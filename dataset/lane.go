@@ -7,7 +7,6 @@ import (
 
 	"github.com/banyan-train/banyan/dataset/pack"
 	"github.com/banyan-train/banyan/dataset/source"
-	"github.com/banyan-train/banyan/dataset/tokenize"
 )
 
 // Span is the part of a record that stands in a sequence.
@@ -32,8 +31,7 @@ type lane struct {
 	slot   Slot
 	index  int // of the source
 	src    *source.Source
-	tok    tokenize.Tokenizer
-	bos    bool
+	cfg    *Config
 	start  Position // where the lane was opened; its position until the first sequence
 	reader *source.Reader
 	packer *pack.Packer
@@ -47,7 +45,7 @@ func newLane(c *Config, slot Slot, index int, src *source.Source, at Position) (
 		return nil, err
 	}
 	l := &lane{
-		slot: slot, index: index, src: src, tok: c.Tokenizer, bos: c.BOS, start: at, reader: reader,
+		slot: slot, index: index, src: src, cfg: c, start: at, reader: reader,
 	}
 	// A lane that has given a sequence stands on a record; one that has not, on a block's start.
 	if at.Offset > 0 || at.Token > 0 {
@@ -79,7 +77,7 @@ func (l *lane) next(ctx context.Context) (Sequence, error) {
 	}
 	for _, id := range s.Targets {
 		if id != pack.Masked {
-			s.TargetBytes += int64(l.tok.TokenBytes(id))
+			s.TargetBytes += int64(l.cfg.Tokenizer.TokenBytes(id))
 		}
 	}
 	return s, nil
@@ -100,14 +98,7 @@ func (l *lane) document(ctx context.Context) (pack.Document, error) {
 	if cap(l.buffer) > keepTokens {
 		l.buffer = nil
 	}
-	l.buffer = l.buffer[:0]
-	if bos, ok := l.tok.BOS(); l.bos && ok {
-		l.buffer = append(l.buffer, bos)
-	}
-	l.buffer = l.tok.Encode(l.buffer, doc.Text)
-	if eos, ok := l.tok.EOS(); ok {
-		l.buffer = append(l.buffer, eos)
-	}
+	l.buffer = l.cfg.tokens(l.buffer[:0], doc.Text)
 	return pack.Document{
 		Block: doc.Block, File: doc.File, Start: doc.Start, Offset: doc.Offset, Tokens: l.buffer,
 	}, nil

@@ -13,32 +13,34 @@ import (
 	"github.com/banyan-train/banyan/store"
 )
 
-// Pin makes the manifest of a corpus: the files of each source with size and etag, the shares of
-// the sources, and their blocks. It reports the errors of all sources at once, each with the
-// source's name and a fix. Files are pinned in the order of their names.
+// Pin makes the manifest of a corpus: the files of each source with size and etag, their blocks,
+// and the shares of the sources, unless weights in bytes or documents need samples first (Measure,
+// Weigh). It reports the errors of all sources at once, each with the source's name and a fix.
+// Files are pinned in the order of their names.
 func Pin(
 	ctx context.Context, op store.Opener, data *pb.Data, globalBatch uint32,
 ) (*pb.Corpus, error) {
 	if globalBatch == 0 {
 		return nil, errors.New("pin corpus: train.global_batch is 0")
 	}
-	shares, err := Shares(data.GetSources())
-	if err != nil {
-		return nil, fmt.Errorf("pin corpus: %w", err)
-	}
 	corpus := &pb.Corpus{}
 	var all []error
-	for i, spec := range data.GetSources() {
+	for _, spec := range data.GetSources() {
 		m, err := pinSource(ctx, op, spec, globalBatch)
 		if err != nil {
 			all = append(all, fmt.Errorf("pin source %q: %w", spec.GetName(), err))
 			continue
 		}
-		m.WeightQ32 = shares[i]
 		corpus.Sources = append(corpus.Sources, m)
 	}
 	if err := errors.Join(all...); err != nil {
 		return nil, err
+	}
+	if unit := data.GetWeightUnit(); unit == pb.WeightUnit_BYTES || unit == pb.WeightUnit_DOCUMENTS {
+		return corpus, nil
+	}
+	if err := Weigh(corpus, data, globalBatch); err != nil {
+		return nil, fmt.Errorf("pin corpus: %w", err)
 	}
 	return corpus, nil
 }

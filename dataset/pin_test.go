@@ -29,7 +29,7 @@ func TestSharesSumToOneAndAreNearest(t *testing.T) {
 			sources = append(sources, &pb.Source{Name: fmt.Sprint(i), Weight: w})
 			total += w
 		}
-		shares, err := Shares(sources)
+		shares, err := sharesOf(sources)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -44,7 +44,7 @@ func TestSharesSumToOneAndAreNearest(t *testing.T) {
 		}
 	})
 	third := []*pb.Source{{Name: "a", Weight: 1}, {Name: "b", Weight: 1}, {Name: "c", Weight: 1}}
-	shares, err := Shares(third)
+	shares, err := sharesOf(third)
 	want := []uint64{1431655766, 1431655765, 1431655765}
 	if err != nil || !slices.Equal(shares, want) {
 		t.Errorf("thirds: %v, %v; want %v", shares, err, want)
@@ -59,12 +59,12 @@ func TestBadWeightsAreRefused(t *testing.T) {
 		for i, w := range weights {
 			sources = append(sources, &pb.Source{Name: fmt.Sprint(i), Weight: w})
 		}
-		if _, err := Shares(sources); err == nil {
+		if _, err := sharesOf(sources); err == nil {
 			t.Errorf("%v: accepted", weights)
 		}
 	}
 	twins := []*pb.Source{{Name: "a", Weight: 1}, {Name: "a", Weight: 1}}
-	if _, err := Shares(twins); err == nil || !strings.Contains(err.Error(), `named "a"`) {
+	if _, err := sharesOf(twins); err == nil || !strings.Contains(err.Error(), `named "a"`) {
 		t.Errorf("two sources of one name: %v", err)
 	}
 }

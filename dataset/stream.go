@@ -57,9 +57,9 @@ func open(cfg Config, at *Cursor) (*Stream, error) {
 	s := &Stream{cfg: cfg, id: streamID(&cfg), out: make(chan *Batch, ahead)}
 	var err error
 	if at == nil {
-		s.mixer, err = mix.New(cfg.weights(), cfg.GlobalBatch)
+		s.mixer, err = mix.New(PlanOf(cfg.Corpus), cfg.GlobalBatch)
 	} else if err = s.check(at); err == nil {
-		s.mixer, err = mix.Resume(cfg.weights(), cfg.GlobalBatch, at.Mixer)
+		s.mixer, err = mix.Resume(PlanOf(cfg.Corpus), cfg.GlobalBatch, at.Mixer)
 	}
 	if err != nil {
 		return nil, err

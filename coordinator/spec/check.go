@@ -45,6 +45,7 @@ func (p *parser) check(s *pb.RunSpec) {
 	p.defaults(s)
 	p.checkExtension(s.Base.ExtendVocab)
 	p.checkData(s.Data)
+	p.checkMixture(s)
 	p.checkBatch(s)
 	p.checkOptimizer(s.Train)
 	p.checkSchedule(s)
@@ -97,6 +98,9 @@ func (p *parser) checkData(d *pb.Data) {
 		p.failAt("data.max_record", "write a size such as 16MiB", "%d bytes are not within 1KiB..1GiB",
 			d.MaxRecord)
 	}
+	if p.ok("data.packing") && d.Packing == pb.Packing_BEST_FIT {
+		p.failAt("data.packing", "write concat", "best_fit is not supported in this version")
+	}
 	if p.ok("data.sources") && len(d.Sources) == 0 {
 		p.failAt("data.sources", "add "+required[3].example, "the list is empty")
 	}
@@ -107,6 +111,9 @@ func (p *parser) checkData(d *pb.Data) {
 			continue
 		}
 		p.checkSource(at, src)
+		if len(d.Schedule)+len(d.Edits) == 0 {
+			p.positive(at+".weight", src.Weight)
+		}
 		if first := names[src.Name]; first != "" {
 			p.failAt(at+".name", "give each source its own name", "%s is named %q too", first, src.Name)
 		} else if src.Name != "" {
@@ -118,7 +125,7 @@ func (p *parser) checkData(d *pb.Data) {
 func (p *parser) checkSource(at string, src *pb.Source) {
 	p.demand(at, "name: wiki-zh", "uri: s3://corpora/zh/*.jsonl", "lang: zh", "weight: 0.5")
 	p.checkLabels(at, src.Name, src.Lang)
-	p.positive(at+".weight", src.Weight)
+	p.atLeast(at+".weight", src.Weight, 0)
 	p.atLeast(at+".max_epochs", src.MaxEpochs, 0)
 	p.checkTextField(at, src.TextField)
 }

@@ -20,6 +20,7 @@ import (
 //	data.bos                    false
 //	data.doc_mask               true
 //	data.weight_unit            tokens
+//	data.packing                concat
 //	data.max_record             16MiB
 //	data.sources[].text_field   text
 //	data.sources[].role         new
@@ -90,6 +91,7 @@ func (p *parser) defaultData(d *pb.Data) {
 	p.value("data.seq_len", func() { d.SeqLen = defaultSeqLen })
 	p.value("data.doc_mask", func() { d.DocMask = true })
 	p.value("data.weight_unit", func() { d.WeightUnit = pb.WeightUnit_TOKENS })
+	p.value("data.packing", func() { d.Packing = pb.Packing_CONCAT })
 	p.value("data.max_record", func() { d.MaxRecord = defaultMaxRecord })
 	for _, src := range d.Sources {
 		orText(&src.TextField, "text")

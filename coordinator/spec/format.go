@@ -43,7 +43,8 @@ func Validate(s *pb.RunSpec) error {
 
 // zeroMeansUnset are numbers that Parse does not take as 0.
 var zeroMeansUnset = map[string]bool{"train.tokens": true, "train.steps": true,
-	"train.phases[].lr": true}
+	"train.phases[].lr": true, "data.schedule[].until_step": true,
+	"data.schedule[].until_tokens": true}
 
 func formatMessage(m protoreflect.Message, path string) *yaml.Node {
 	out := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
@@ -71,6 +72,9 @@ func formatField(m protoreflect.Message, f protoreflect.FieldDescriptor, at stri
 		}
 		if at == "stores" {
 			return formatStores(list)
+		}
+		if isWeights(f) {
+			return formatWeights(list)
 		}
 		out := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
 		for i := range list.Len() {

@@ -3,7 +3,6 @@ package spec
 // laterKeys are fields that the design has and this version has not, with what to do meanwhile.
 // They are refused by name: a silently ignored field would be a broken promise.
 var laterKeys = map[string]string{
-	"data.schedule":             "remove it; the weights of the sources hold for the whole run",
 	"data.sources[].normalize":  "remove it; normalize the text before it is stored",
 	"checkpoint.snapshot_every": "remove it; recovery goes through checkpoints, see checkpoint.every",
 	"numerics":                  "write it under train",
@@ -11,10 +10,6 @@ var laterKeys = map[string]string{
 
 // laterValues are values of enums that the design has and this version has not, by path.
 var laterValues = map[string]map[string]string{
-	"data.weight_unit": {
-		"bytes":     "write tokens, and weights as shares of tokens",
-		"documents": "write tokens, and weights as shares of tokens",
-	},
 	"train.precision":        {"fp16": "write bf16 or fp32"},
 	"train.spike.non_finite": {"rewind": rewindNote},
 	"train.spike.loss":       {"rewind": rewindNote},

@@ -31,7 +31,7 @@ func TestGoodYAML(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"minimal.yaml", "full.yaml"} {
+	for _, name := range []string{"minimal.yaml", "full.yaml", "mixture.yaml"} {
 		t.Run(name, func(t *testing.T) {
 			spec := parseGood(t, name)
 			text, err := Format(spec)

@@ -85,23 +85,6 @@ func scheduleText(r *pb.ResolvedRun) string {
 // word is the YAML word of an enum's value.
 func word(v fmt.Stringer) string { return strings.ToLower(v.String()) }
 
-func renderMixture(w io.Writer, r *pb.ResolvedRun) {
-	tokens := r.GetTotalSteps() * TokensPerStep(r.GetSpec())
-	tw := table(w)
-	fmt.Fprintln(tw, "  source\tlang\tshare\tplanned tokens\tfiles\tbytes\tblocks")
-	for _, src := range r.GetCorpus().GetSources() {
-		share := float64(src.GetWeightQ32()) / (1 << 32)
-		var size uint64
-		for _, f := range src.GetFiles() {
-			size += f.GetSize()
-		}
-		fmt.Fprintf(tw, "  %s\t%s\t%.2f%%\t%s\t%d\t%s\t%d x %s\n", src.GetName(), src.GetLang(),
-			100*share, withCommas(uint64(share*float64(tokens)+0.5)), len(src.GetFiles()),
-			bytesText(int64(size)), src.GetBlocks(), bytesText(int64(src.GetBlockBytes())))
-	}
-	flush(tw)
-}
-
 func renderMemory(w io.Writer, r *pb.ResolvedRun) {
 	tw := table(w)
 	fmt.Fprintln(tw, "  workers\tstate\tsums\tgather\tgradients\tactivations\tsnapshot\theld-out\t"+

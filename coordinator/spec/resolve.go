@@ -32,6 +32,7 @@ type readers struct {
 	tokenizer func(ctx context.Context, b *pb.Base) (*pb.TokenizerPin, error)
 	corpus    func(ctx context.Context, d *pb.Data, globalBatch uint32) (*pb.Corpus, error)
 	sets      func(ctx context.Context, e *pb.Eval) ([]*pb.SourceManifest, error)
+	weigh     func(ctx context.Context, r *pb.ResolvedRun) error
 	probe     func(ctx context.Context, r *pb.ResolvedRun) error
 	target    func(ctx context.Context, uri string) error
 }
@@ -59,6 +60,7 @@ func readersOf(op store.Opener) *readers {
 		sets: func(ctx context.Context, e *pb.Eval) ([]*pb.SourceManifest, error) {
 			return dataset.PinSets(ctx, op, e.GetSets())
 		},
+		weigh:  func(ctx context.Context, r *pb.ResolvedRun) error { return weigh(ctx, op, r) },
 		probe:  func(ctx context.Context, r *pb.ResolvedRun) error { return probeSets(ctx, op, r) },
 		target: func(ctx context.Context, uri string) error { return reachable(ctx, op, uri) },
 	}
@@ -104,6 +106,26 @@ func probeSets(ctx context.Context, op store.Opener, r *pb.ResolvedRun) error {
 	return errors.Join(errs...)
 }
 
+// weigh samples the sources that need it, and turns the weights of the spec into shares of the
+// tokens. It comes after the inputs are read: a sample needs the tokenizer.
+func weigh(ctx context.Context, op store.Opener, r *pb.ResolvedRun) error {
+	data := r.GetSpec().GetData()
+	sampled := false
+	for i := range data.GetSources() {
+		sampled = sampled || dataset.NeedsSample(data, i)
+	}
+	if sampled {
+		tok, err := tokenize.LoadPinned(ctx, op, r.GetTokenizer())
+		if err != nil {
+			return err
+		}
+		if err := dataset.Measure(ctx, dataset.ConfigOf(r, tok, op), data); err != nil {
+			return err
+		}
+	}
+	return dataset.Weigh(r.GetCorpus(), data, r.GetSpec().GetTrain().GetGlobalBatch())
+}
+
 // Resolve reads and pins every input of a spec: what it returns is all that the loss curve and
 // the weights depend on. All inputs are read before it fails, and all that is wrong is reported;
 // each error names the field. It writes nothing and may be retried.
@@ -122,6 +144,9 @@ func Resolve(ctx context.Context, in Inputs) (*pb.ResolvedRun, error) {
 	}
 	if err := extend(r); err != nil {
 		return nil, fmt.Errorf("resolve run %s: base.extend_vocab: %w", s.Name, err)
+	}
+	if err := from.weigh(ctx, r); err != nil {
+		return nil, fmt.Errorf("resolve run %s: data: %w", s.Name, err)
 	}
 	r.TotalSteps = TotalSteps(s)
 	if err := errors.Join(fit(r)...); err != nil {
@@ -211,6 +236,7 @@ func fit(r *pb.ResolvedRun) []error {
 	if why := spansFit(s.Train, optim.LengthOf(r)); why != "" {
 		fail("train.schedule: %s; shorten warmup or decay", why)
 	}
+	errs = append(errs, fitEpochs(r)...)
 	return append(errs, fitPhases(r)...)
 }
 

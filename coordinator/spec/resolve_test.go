@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/banyan-train/banyan/checkpoint/hf"
+	"github.com/banyan-train/banyan/dataset"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 	"github.com/banyan-train/banyan/store/router"
 	"github.com/banyan-train/banyan/worker/model"
@@ -31,6 +32,7 @@ func fakes() *readers {
 		},
 		target: func(context.Context, string) error { return nil },
 		sets:   fakeSets,
+		weigh:  fakeWeigh,
 		probe:  func(context.Context, *pb.ResolvedRun) error { return nil },
 		tokenizer: func(_ context.Context, b *pb.Base) (*pb.TokenizerPin, error) {
 			pin := &pb.TokenizerPin{Uri: b.Tokenizer, Sha256: "aa", VocabSize: 500, EosId: 1, BosId: 2}
@@ -52,6 +54,17 @@ func fakes() *readers {
 			return c, nil
 		},
 	}
+}
+
+// fakeWeigh samples as if a source had more tokens a byte than the one before it.
+func fakeWeigh(_ context.Context, r *pb.ResolvedRun) error {
+	for i, m := range r.Corpus.Sources {
+		if dataset.NeedsSample(r.Spec.Data, i) {
+			n := uint64(i + 1)
+			m.Sample = &pb.Sample{Documents: 1000, Bytes: 4e6, Tokens: 1e6 * n, SourceTokens: 2e9 * n}
+		}
+	}
+	return dataset.Weigh(r.Corpus, r.Spec.Data, r.Spec.Train.GlobalBatch)
 }
 
 func fakeSets(_ context.Context, e *pb.Eval) (list []*pb.SourceManifest, err error) {
@@ -125,6 +138,8 @@ func TestResolveRefuses(t *testing.T) {
 				return nil, errors.New("no such file")
 			}
 		}, []string{"eval.sets: no such file"}},
+		{"epochs", []string{"data.sources[0].max_epochs=0.3"}, func(*readers) {},
+			[]string{"data.sources[0].max_epochs: ", "0.38 times", "lower its weight"}},
 		{"no place for checkpoints", nil, func(r *readers) {
 			r.target = func(_ context.Context, uri string) error {
 				return errors.New(uri + ": no such bucket")
@@ -182,7 +197,7 @@ data:
   seq_len: 64
   sources:
     - {name: en, uri: "en-*.jsonl", lang: en, weight: 3}
-    - {name: zh, uri: zh.jsonl, lang: zh, weight: 1}
+    - {name: zh, uri: zh.jsonl, lang: zh, weight: 1, max_epochs: 1}
 train: {steps: 10, global_batch: 8, micro_batch: 2}
 checkpoint: {to: out}
 eval:
@@ -202,6 +217,10 @@ eval:
 		r.Corpus.Sources[0].WeightQ32 != 3<<30 || r.Model.HiddenSize != 64 ||
 		len(r.EvalSets) != 1 || len(r.EvalSets[0].Files) != 1 {
 		t.Errorf("resolved to %v", r)
+	}
+	if zh := r.Corpus.Sources[1].Sample; zh.GetDocuments() != 400 || zh.GetBytes() != 400*750 ||
+		zh.GetSourceTokens() != zh.GetTokens() || r.Corpus.Sources[0].Sample != nil {
+		t.Errorf("sampled %v", r.Corpus)
 	}
 	write(t, filepath.Join(dir, "held-1.jsonl"), `{"body":"nothing to read"}`+"\n")
 	if _, err := Resolve(ctx, Inputs{Spec: s, Opener: op}); err == nil ||
@@ -273,7 +292,15 @@ func TestRenderPlan(t *testing.T) {
 			golden(t, filepath.Join("testdata", name+".txt"), b.String())
 		})
 	}
+	r, err := Resolve(context.Background(),
+		Inputs{Spec: parseGood(t, "mixture.yaml"), readers: fakes()})
+	if err != nil {
+		t.Fatal(err)
+	}
 	var b strings.Builder
+	renderMixture(&b, r)
+	golden(t, filepath.Join("testdata", "mixture.txt"), b.String())
+	b.Reset()
 	RenderPlan(&b, &pb.ResolvedRun{Model: tinyModel()}) // incomplete, must not panic
 }
 

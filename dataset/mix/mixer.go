@@ -16,66 +16,60 @@ const (
 
 // Mixer hands out the sources of one step after the other. It is not safe for concurrent use.
 type Mixer struct {
-	weights []int64 // by source; Invariant: all positive, their sum is One
+	plan    Plan
+	weights []int64 // by source, of the step being made; Invariant: their sum is One
 	slots   int
 	state   State
 	quota   []int // by source, of the step being made
 }
 
-// New returns a Mixer before its first step. weights are shares in units of 2^-32, one a source,
-// that sum to One; slots is the global batch B.
-func New(weights []uint64, slots int) (*Mixer, error) {
-	m, err := build(weights, slots)
+// New returns a Mixer before its first step. slots is the global batch B.
+func New(plan Plan, slots int) (*Mixer, error) {
+	m, err := build(plan, slots)
 	if err != nil {
 		return nil, fmt.Errorf("make mixer: %w", err)
 	}
 	m.state = State{
-		Global: make([]int64, len(weights)),
-		Slots:  make([]int64, len(weights)*slots),
+		Global: make([]int64, len(m.weights)),
+		Slots:  make([]int64, len(m.weights)*slots),
 	}
 	return m, nil
 }
 
-// Resume returns a Mixer that goes on after the step at whose end state was taken. The weights
-// need not be those the state was made with: what a source is owed stays owed.
-func Resume(weights []uint64, slots int, state State) (*Mixer, error) {
-	m, err := build(weights, slots)
+// Resume returns a Mixer that goes on after the step at whose end state was taken. The plan need
+// not be the one the state was made with: what a source is owed stays owed.
+func Resume(plan Plan, slots int, state State) (*Mixer, error) {
+	m, err := build(plan, slots)
 	if err != nil {
 		return nil, fmt.Errorf("resume mixer: %w", err)
 	}
-	if err := state.Validate(len(weights), slots); err != nil {
+	if err := state.Validate(len(m.weights), slots); err != nil {
 		return nil, fmt.Errorf("resume mixer: %w", err)
 	}
 	m.state = state.Clone()
 	return m, nil
 }
 
-func build(weights []uint64, slots int) (*Mixer, error) {
+func build(plan Plan, slots int) (*Mixer, error) {
 	if slots < 1 || slots > MaxSlots {
 		return nil, fmt.Errorf("%d slots: want 1..%d", slots, MaxSlots)
 	}
-	if len(weights) < 1 || len(weights) > MaxSources {
-		return nil, fmt.Errorf("%d sources: want 1..%d", len(weights), MaxSources)
+	if len(plan) == 0 {
+		return nil, errors.New("the plan is empty")
 	}
-	m := &Mixer{slots: slots, weights: make([]int64, len(weights)), quota: make([]int, len(weights))}
-	var sum uint64
-	for i, w := range weights {
-		if w == 0 || w > One {
-			return nil, fmt.Errorf("weight %d of source %d: want 1..2^32", w, i)
-		}
-		sum += w
-		m.weights[i] = int64(w)
+	sources := len(plan[0].From)
+	if err := plan.Validate(sources); err != nil {
+		return nil, err
 	}
-	if sum != One {
-		return nil, errors.New("the weights do not sum to 2^32")
-	}
-	return m, nil
+	return &Mixer{plan: plan, slots: slots, weights: make([]int64, sources),
+		quota: make([]int, sources)}, nil
 }
 
 // Next makes the next step: the source index of every slot, by slot. The slice is the caller's.
 func (m *Mixer) Next() []int {
-	m.takeQuota()
 	m.state.Step++
+	m.plan.Weights(m.state.Step, m.weights)
+	m.takeQuota()
 	sources := make([]int, m.slots)
 	// The slot that chooses last gets what is left. The start moves so that it is not always the
 	// same one; step mod slots is all it depends on.

@@ -51,8 +51,9 @@ type Options struct {
 // store, of the context, or of a file that is not what was pinned.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	r := &Report{PlannedTokens: o.Tokens, Steps: min(FirstSteps, o.Steps)}
-	for _, m := range o.Config.Corpus.GetSources() {
-		s, err := one(ctx, &o, m)
+	planned := dataset.PlanOf(o.Config.Corpus).Share(max(1, o.Steps))
+	for i, m := range o.Config.Corpus.GetSources() {
+		s, err := one(ctx, &o, m, planned[i])
 		if err != nil {
 			return nil, fmt.Errorf("inspect source %q: %w", m.GetName(), err)
 		}
@@ -64,9 +65,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	return r, r.sample(ctx, &o)
 }
 
-func one(ctx context.Context, o *Options, m *pb.SourceManifest) (*SourceReport, error) {
-	s := &SourceReport{Name: m.GetName(), Lang: m.GetLang(),
-		Planned: float64(m.GetWeightQ32()) / (1 << 32)}
+func one(ctx context.Context, o *Options, m *pb.SourceManifest, planned float64,
+) (*SourceReport, error) {
+	s := &SourceReport{Name: m.GetName(), Lang: m.GetLang(), Planned: planned}
 	for _, f := range m.GetFiles() {
 		s.FileBytes += f.GetSize()
 	}

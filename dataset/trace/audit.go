@@ -77,7 +77,7 @@ func newAuditor(cfg *dataset.Config) *auditor {
 	a := &auditor{cfg: cfg, lanes: map[laneKey]*lane{}}
 	for _, m := range cfg.Corpus.GetSources() {
 		a.report.Sources = append(a.report.Sources, SourceReport{Name: m.GetName(),
-			Lang: m.GetLang(), Planned: float64(m.GetWeightQ32()) / (1 << 32)})
+			Lang: m.GetLang()})
 	}
 	return a
 }
@@ -177,8 +177,10 @@ func (a *auditor) finish() *Report {
 	for _, s := range a.report.Sources {
 		all += s.Sequences
 	}
+	planned := dataset.PlanOf(a.cfg.Corpus).Share(max(1, a.report.Steps))
 	for i := range a.report.Sources {
 		s := &a.report.Sources[i]
+		s.Planned = planned[i]
 		if all > 0 {
 			s.Share = float64(s.Sequences) / float64(all)
 		}

@@ -69,8 +69,8 @@ var table = map[string]string{
 	"coordinator/plan":      "coordinator/state proto",
 	"coordinator/consensus": "proto",
 	"coordinator/telemetry": "proto",
-	"coordinator/spec": "checkpoint/hf collective/tree dataset dataset/tokenize proto store " +
-		"worker/model worker/optim",
+	"coordinator/spec": "checkpoint/hf collective/tree dataset dataset/mix dataset/tokenize proto " +
+		"store worker/model worker/optim",
 	"coordinator/server": "checkpoint checkpoint/manifest coordinator/consensus coordinator/plan " +
 		"coordinator/spec coordinator/state coordinator/telemetry internal/leader proto store " +
 		"store/router",

@@ -43,6 +43,7 @@ const (
 	EventKind_WAITING                EventKind = 14 // the planner cannot place the run; text says why
 	EventKind_UPDATE_SKIPPED         EventKind = 15 // the spike policy left an update out
 	EventKind_GUARD_ALARM            EventKind = 16 // a held-out set is being forgotten
+	EventKind_WEIGHTS_SET            EventKind = 17 // the mixture changes after `step`
 )
 
 // Enum value maps for EventKind.
@@ -65,6 +66,7 @@ var (
 		14: "WAITING",
 		15: "UPDATE_SKIPPED",
 		16: "GUARD_ALARM",
+		17: "WEIGHTS_SET",
 	}
 	EventKind_value = map[string]int32{
 		"EVENT_KIND_UNSPECIFIED": 0,
@@ -84,6 +86,7 @@ var (
 		"WAITING":                14,
 		"UPDATE_SKIPPED":         15,
 		"GUARD_ALARM":            16,
+		"WEIGHTS_SET":            17,
 	}
 )
 
@@ -114,8 +117,8 @@ func (EventKind) EnumDescriptor() ([]byte, []int) {
 	return file_banyan_v1_record_proto_rawDescGZIP(), []int{0}
 }
 
-// StepRecord is the one record of one optimizer step. All fields up to `timings` are a function
-// of the ResolvedRun (invariant I3); generation and timings are not, and replays ignore them.
+// StepRecord is the one record of one optimizer step. All fields are a function of the
+// ResolvedRun (invariant I3) but generation and timings, which replays ignore.
 type StepRecord struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Step          uint64                 `protobuf:"varint,1,opt,name=step,proto3" json:"step,omitempty"` // 1-based: the step just completed
@@ -133,6 +136,8 @@ type StepRecord struct {
 	Guard         string                 `protobuf:"bytes,13,opt,name=guard,proto3" json:"guard,omitempty"`                            // why the guard acted on this step's evaluation; empty: it did not
 	Numerics      string                 `protobuf:"bytes,14,opt,name=numerics,proto3" json:"numerics,omitempty"`                      // "fast": sums depend on the world; empty: reproducible
 	Timings       *Timings               `protobuf:"bytes,15,opt,name=timings,proto3" json:"timings,omitempty"`
+	Mixture       []*SourceShare         `protobuf:"bytes,16,rep,name=mixture,proto3" json:"mixture,omitempty"`  // in spec order
+	Padding       uint64                 `protobuf:"varint,17,opt,name=padding,proto3" json:"padding,omitempty"` // input positions of this step that packing left empty
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -272,6 +277,91 @@ func (x *StepRecord) GetTimings() *Timings {
 	return nil
 }
 
+func (x *StepRecord) GetMixture() []*SourceShare {
+	if x != nil {
+		return x.Mixture
+	}
+	return nil
+}
+
+func (x *StepRecord) GetPadding() uint64 {
+	if x != nil {
+		return x.Padding
+	}
+	return 0
+}
+
+// SourceShare is what a source has had of the run so far.
+type SourceShare struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Name      string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Sequences uint64                 `protobuf:"varint,2,opt,name=sequences,proto3" json:"sequences,omitempty"` // since step 0
+	Share     float64                `protobuf:"fixed64,3,opt,name=share,proto3" json:"share,omitempty"`        // of all sequences
+	// What the plan still owes it, in sequences; less than 0 where it has had more. It is within the
+	// number of sources of 0 (I10).
+	Owed          float64 `protobuf:"fixed64,4,opt,name=owed,proto3" json:"owed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SourceShare) Reset() {
+	*x = SourceShare{}
+	mi := &file_banyan_v1_record_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SourceShare) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SourceShare) ProtoMessage() {}
+
+func (x *SourceShare) ProtoReflect() protoreflect.Message {
+	mi := &file_banyan_v1_record_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SourceShare.ProtoReflect.Descriptor instead.
+func (*SourceShare) Descriptor() ([]byte, []int) {
+	return file_banyan_v1_record_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SourceShare) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SourceShare) GetSequences() uint64 {
+	if x != nil {
+		return x.Sequences
+	}
+	return 0
+}
+
+func (x *SourceShare) GetShare() float64 {
+	if x != nil {
+		return x.Share
+	}
+	return 0
+}
+
+func (x *SourceShare) GetOwed() float64 {
+	if x != nil {
+		return x.Owed
+	}
+	return 0
+}
+
 // EvalResult is the evaluation of one held-out set.
 type EvalResult struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -287,7 +377,7 @@ type EvalResult struct {
 
 func (x *EvalResult) Reset() {
 	*x = EvalResult{}
-	mi := &file_banyan_v1_record_proto_msgTypes[1]
+	mi := &file_banyan_v1_record_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -299,7 +389,7 @@ func (x *EvalResult) String() string {
 func (*EvalResult) ProtoMessage() {}
 
 func (x *EvalResult) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_record_proto_msgTypes[1]
+	mi := &file_banyan_v1_record_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -312,7 +402,7 @@ func (x *EvalResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvalResult.ProtoReflect.Descriptor instead.
 func (*EvalResult) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_record_proto_rawDescGZIP(), []int{1}
+	return file_banyan_v1_record_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *EvalResult) GetSet() string {
@@ -369,7 +459,7 @@ type GroupLoss struct {
 
 func (x *GroupLoss) Reset() {
 	*x = GroupLoss{}
-	mi := &file_banyan_v1_record_proto_msgTypes[2]
+	mi := &file_banyan_v1_record_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -381,7 +471,7 @@ func (x *GroupLoss) String() string {
 func (*GroupLoss) ProtoMessage() {}
 
 func (x *GroupLoss) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_record_proto_msgTypes[2]
+	mi := &file_banyan_v1_record_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -394,7 +484,7 @@ func (x *GroupLoss) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupLoss.ProtoReflect.Descriptor instead.
 func (*GroupLoss) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_record_proto_rawDescGZIP(), []int{2}
+	return file_banyan_v1_record_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *GroupLoss) GetName() string {
@@ -439,7 +529,7 @@ type Timings struct {
 
 func (x *Timings) Reset() {
 	*x = Timings{}
-	mi := &file_banyan_v1_record_proto_msgTypes[3]
+	mi := &file_banyan_v1_record_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -451,7 +541,7 @@ func (x *Timings) String() string {
 func (*Timings) ProtoMessage() {}
 
 func (x *Timings) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_record_proto_msgTypes[3]
+	mi := &file_banyan_v1_record_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -464,7 +554,7 @@ func (x *Timings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Timings.ProtoReflect.Descriptor instead.
 func (*Timings) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_record_proto_rawDescGZIP(), []int{3}
+	return file_banyan_v1_record_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Timings) GetUnixMs() int64 {
@@ -528,7 +618,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_banyan_v1_record_proto_msgTypes[4]
+	mi := &file_banyan_v1_record_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -540,7 +630,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_record_proto_msgTypes[4]
+	mi := &file_banyan_v1_record_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -553,7 +643,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_record_proto_rawDescGZIP(), []int{4}
+	return file_banyan_v1_record_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Event) GetIndex() uint64 {
@@ -619,7 +709,7 @@ type WatchItem struct {
 
 func (x *WatchItem) Reset() {
 	*x = WatchItem{}
-	mi := &file_banyan_v1_record_proto_msgTypes[5]
+	mi := &file_banyan_v1_record_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -631,7 +721,7 @@ func (x *WatchItem) String() string {
 func (*WatchItem) ProtoMessage() {}
 
 func (x *WatchItem) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_record_proto_msgTypes[5]
+	mi := &file_banyan_v1_record_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -644,7 +734,7 @@ func (x *WatchItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchItem.ProtoReflect.Descriptor instead.
 func (*WatchItem) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_record_proto_rawDescGZIP(), []int{5}
+	return file_banyan_v1_record_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *WatchItem) GetItem() isWatchItem_Item {
@@ -692,7 +782,7 @@ var File_banyan_v1_record_proto protoreflect.FileDescriptor
 
 const file_banyan_v1_record_proto_rawDesc = "" +
 	"\n" +
-	"\x16banyan/v1/record.proto\x12\tbanyan.v1\"\x87\x04\n" +
+	"\x16banyan/v1/record.proto\x12\tbanyan.v1\"\xd3\x04\n" +
 	"\n" +
 	"StepRecord\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\x04R\x04step\x12\x1e\n" +
@@ -714,7 +804,14 @@ const file_banyan_v1_record_proto_rawDesc = "" +
 	"\teval_base\x18\f \x03(\v2\x15.banyan.v1.EvalResultR\bevalBase\x12\x14\n" +
 	"\x05guard\x18\r \x01(\tR\x05guard\x12\x1a\n" +
 	"\bnumerics\x18\x0e \x01(\tR\bnumerics\x12,\n" +
-	"\atimings\x18\x0f \x01(\v2\x12.banyan.v1.TimingsR\atimings\"\xa4\x01\n" +
+	"\atimings\x18\x0f \x01(\v2\x12.banyan.v1.TimingsR\atimings\x120\n" +
+	"\amixture\x18\x10 \x03(\v2\x16.banyan.v1.SourceShareR\amixture\x12\x18\n" +
+	"\apadding\x18\x11 \x01(\x04R\apadding\"i\n" +
+	"\vSourceShare\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
+	"\tsequences\x18\x02 \x01(\x04R\tsequences\x12\x14\n" +
+	"\x05share\x18\x03 \x01(\x01R\x05share\x12\x12\n" +
+	"\x04owed\x18\x04 \x01(\x01R\x04owed\"\xa4\x01\n" +
 	"\n" +
 	"EvalResult\x12\x10\n" +
 	"\x03set\x18\x01 \x01(\tR\x03set\x12\x12\n" +
@@ -753,7 +850,7 @@ const file_banyan_v1_record_proto_rawDesc = "" +
 	"\tWatchItem\x12+\n" +
 	"\x04step\x18\x01 \x01(\v2\x15.banyan.v1.StepRecordH\x00R\x04step\x12(\n" +
 	"\x05event\x18\x02 \x01(\v2\x10.banyan.v1.EventH\x00R\x05eventB\x06\n" +
-	"\x04item*\xe1\x02\n" +
+	"\x04item*\xf2\x02\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fRUN_LAUNCHED\x10\x01\x12\x17\n" +
@@ -774,7 +871,8 @@ const file_banyan_v1_record_proto_rawDesc = "" +
 	"\x12CHECKPOINT_CORRUPT\x10\r\x12\v\n" +
 	"\aWAITING\x10\x0e\x12\x12\n" +
 	"\x0eUPDATE_SKIPPED\x10\x0f\x12\x0f\n" +
-	"\vGUARD_ALARM\x10\x10B9Z7github.com/banyan-train/banyan/proto/banyan/v1;banyanv1b\x06proto3"
+	"\vGUARD_ALARM\x10\x10\x12\x0f\n" +
+	"\vWEIGHTS_SET\x10\x11B9Z7github.com/banyan-train/banyan/proto/banyan/v1;banyanv1b\x06proto3"
 
 var (
 	file_banyan_v1_record_proto_rawDescOnce sync.Once
@@ -789,30 +887,32 @@ func file_banyan_v1_record_proto_rawDescGZIP() []byte {
 }
 
 var file_banyan_v1_record_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_banyan_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_banyan_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_banyan_v1_record_proto_goTypes = []any{
-	(EventKind)(0),     // 0: banyan.v1.EventKind
-	(*StepRecord)(nil), // 1: banyan.v1.StepRecord
-	(*EvalResult)(nil), // 2: banyan.v1.EvalResult
-	(*GroupLoss)(nil),  // 3: banyan.v1.GroupLoss
-	(*Timings)(nil),    // 4: banyan.v1.Timings
-	(*Event)(nil),      // 5: banyan.v1.Event
-	(*WatchItem)(nil),  // 6: banyan.v1.WatchItem
+	(EventKind)(0),      // 0: banyan.v1.EventKind
+	(*StepRecord)(nil),  // 1: banyan.v1.StepRecord
+	(*SourceShare)(nil), // 2: banyan.v1.SourceShare
+	(*EvalResult)(nil),  // 3: banyan.v1.EvalResult
+	(*GroupLoss)(nil),   // 4: banyan.v1.GroupLoss
+	(*Timings)(nil),     // 5: banyan.v1.Timings
+	(*Event)(nil),       // 6: banyan.v1.Event
+	(*WatchItem)(nil),   // 7: banyan.v1.WatchItem
 }
 var file_banyan_v1_record_proto_depIdxs = []int32{
-	3, // 0: banyan.v1.StepRecord.loss_by_lang:type_name -> banyan.v1.GroupLoss
-	3, // 1: banyan.v1.StepRecord.loss_by_source:type_name -> banyan.v1.GroupLoss
-	2, // 2: banyan.v1.StepRecord.eval:type_name -> banyan.v1.EvalResult
-	2, // 3: banyan.v1.StepRecord.eval_base:type_name -> banyan.v1.EvalResult
-	4, // 4: banyan.v1.StepRecord.timings:type_name -> banyan.v1.Timings
-	0, // 5: banyan.v1.Event.kind:type_name -> banyan.v1.EventKind
-	1, // 6: banyan.v1.WatchItem.step:type_name -> banyan.v1.StepRecord
-	5, // 7: banyan.v1.WatchItem.event:type_name -> banyan.v1.Event
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	4, // 0: banyan.v1.StepRecord.loss_by_lang:type_name -> banyan.v1.GroupLoss
+	4, // 1: banyan.v1.StepRecord.loss_by_source:type_name -> banyan.v1.GroupLoss
+	3, // 2: banyan.v1.StepRecord.eval:type_name -> banyan.v1.EvalResult
+	3, // 3: banyan.v1.StepRecord.eval_base:type_name -> banyan.v1.EvalResult
+	5, // 4: banyan.v1.StepRecord.timings:type_name -> banyan.v1.Timings
+	2, // 5: banyan.v1.StepRecord.mixture:type_name -> banyan.v1.SourceShare
+	0, // 6: banyan.v1.Event.kind:type_name -> banyan.v1.EventKind
+	1, // 7: banyan.v1.WatchItem.step:type_name -> banyan.v1.StepRecord
+	6, // 8: banyan.v1.WatchItem.event:type_name -> banyan.v1.Event
+	9, // [9:9] is the sub-list for method output_type
+	9, // [9:9] is the sub-list for method input_type
+	9, // [9:9] is the sub-list for extension type_name
+	9, // [9:9] is the sub-list for extension extendee
+	0, // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_banyan_v1_record_proto_init() }
@@ -820,7 +920,7 @@ func file_banyan_v1_record_proto_init() {
 	if File_banyan_v1_record_proto != nil {
 		return
 	}
-	file_banyan_v1_record_proto_msgTypes[5].OneofWrappers = []any{
+	file_banyan_v1_record_proto_msgTypes[6].OneofWrappers = []any{
 		(*WatchItem_Step)(nil),
 		(*WatchItem_Event)(nil),
 	}
@@ -830,7 +930,7 @@ func file_banyan_v1_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_banyan_v1_record_proto_rawDesc), len(file_banyan_v1_record_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   6,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -601,6 +601,110 @@ func (*ResumeResponse) Descriptor() ([]byte, []int) {
 	return file_banyan_v1_service_proto_rawDescGZIP(), []int{9}
 }
 
+type SetWeightsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Run           string                 `protobuf:"bytes,2,opt,name=run,proto3" json:"run,omitempty"`
+	Weights       []*NamedWeight         `protobuf:"bytes,3,rep,name=weights,proto3" json:"weights,omitempty"`                    // of every source, in data.weight_unit
+	FromStep      uint64                 `protobuf:"varint,4,opt,name=from_step,json=fromStep,proto3" json:"from_step,omitempty"` // the first step with them
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetWeightsRequest) Reset() {
+	*x = SetWeightsRequest{}
+	mi := &file_banyan_v1_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetWeightsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetWeightsRequest) ProtoMessage() {}
+
+func (x *SetWeightsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_banyan_v1_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetWeightsRequest.ProtoReflect.Descriptor instead.
+func (*SetWeightsRequest) Descriptor() ([]byte, []int) {
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *SetWeightsRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *SetWeightsRequest) GetRun() string {
+	if x != nil {
+		return x.Run
+	}
+	return ""
+}
+
+func (x *SetWeightsRequest) GetWeights() []*NamedWeight {
+	if x != nil {
+		return x.Weights
+	}
+	return nil
+}
+
+func (x *SetWeightsRequest) GetFromStep() uint64 {
+	if x != nil {
+		return x.FromStep
+	}
+	return 0
+}
+
+type SetWeightsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetWeightsResponse) Reset() {
+	*x = SetWeightsResponse{}
+	mi := &file_banyan_v1_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetWeightsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetWeightsResponse) ProtoMessage() {}
+
+func (x *SetWeightsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_banyan_v1_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetWeightsResponse.ProtoReflect.Descriptor instead.
+func (*SetWeightsResponse) Descriptor() ([]byte, []int) {
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{11}
+}
+
 type WatchRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Run           string                 `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
@@ -612,7 +716,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_banyan_v1_service_proto_msgTypes[10]
+	mi := &file_banyan_v1_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -624,7 +728,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[10]
+	mi := &file_banyan_v1_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -637,7 +741,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{10}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *WatchRequest) GetRun() string {
@@ -669,7 +773,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_banyan_v1_service_proto_msgTypes[11]
+	mi := &file_banyan_v1_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -681,7 +785,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[11]
+	mi := &file_banyan_v1_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -694,7 +798,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{11}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{13}
 }
 
 type StatusResponse struct {
@@ -710,7 +814,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_banyan_v1_service_proto_msgTypes[12]
+	mi := &file_banyan_v1_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -722,7 +826,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[12]
+	mi := &file_banyan_v1_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -735,7 +839,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{12}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *StatusResponse) GetMember() string {
@@ -785,7 +889,7 @@ type Member struct {
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_banyan_v1_service_proto_msgTypes[13]
+	mi := &file_banyan_v1_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -797,7 +901,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[13]
+	mi := &file_banyan_v1_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -810,7 +914,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{13}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Member) GetId() string {
@@ -849,7 +953,7 @@ type ListWorkersRequest struct {
 
 func (x *ListWorkersRequest) Reset() {
 	*x = ListWorkersRequest{}
-	mi := &file_banyan_v1_service_proto_msgTypes[14]
+	mi := &file_banyan_v1_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -861,7 +965,7 @@ func (x *ListWorkersRequest) String() string {
 func (*ListWorkersRequest) ProtoMessage() {}
 
 func (x *ListWorkersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[14]
+	mi := &file_banyan_v1_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -874,7 +978,7 @@ func (x *ListWorkersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkersRequest.ProtoReflect.Descriptor instead.
 func (*ListWorkersRequest) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{14}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{16}
 }
 
 type ListWorkersResponse struct {
@@ -886,7 +990,7 @@ type ListWorkersResponse struct {
 
 func (x *ListWorkersResponse) Reset() {
 	*x = ListWorkersResponse{}
-	mi := &file_banyan_v1_service_proto_msgTypes[15]
+	mi := &file_banyan_v1_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -898,7 +1002,7 @@ func (x *ListWorkersResponse) String() string {
 func (*ListWorkersResponse) ProtoMessage() {}
 
 func (x *ListWorkersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[15]
+	mi := &file_banyan_v1_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -911,7 +1015,7 @@ func (x *ListWorkersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkersResponse.ProtoReflect.Descriptor instead.
 func (*ListWorkersResponse) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{15}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListWorkersResponse) GetWorkers() []*WorkerStatus {
@@ -934,7 +1038,7 @@ type WorkerStatus struct {
 
 func (x *WorkerStatus) Reset() {
 	*x = WorkerStatus{}
-	mi := &file_banyan_v1_service_proto_msgTypes[16]
+	mi := &file_banyan_v1_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -946,7 +1050,7 @@ func (x *WorkerStatus) String() string {
 func (*WorkerStatus) ProtoMessage() {}
 
 func (x *WorkerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[16]
+	mi := &file_banyan_v1_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -959,7 +1063,7 @@ func (x *WorkerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerStatus.ProtoReflect.Descriptor instead.
 func (*WorkerStatus) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{16}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *WorkerStatus) GetInfo() *WorkerInfo {
@@ -1014,7 +1118,7 @@ type WorkerMessage struct {
 
 func (x *WorkerMessage) Reset() {
 	*x = WorkerMessage{}
-	mi := &file_banyan_v1_service_proto_msgTypes[17]
+	mi := &file_banyan_v1_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1026,7 +1130,7 @@ func (x *WorkerMessage) String() string {
 func (*WorkerMessage) ProtoMessage() {}
 
 func (x *WorkerMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[17]
+	mi := &file_banyan_v1_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1039,7 +1143,7 @@ func (x *WorkerMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerMessage.ProtoReflect.Descriptor instead.
 func (*WorkerMessage) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{17}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *WorkerMessage) GetMessage() isWorkerMessage_Message {
@@ -1158,7 +1262,7 @@ type CoordinatorMessage struct {
 
 func (x *CoordinatorMessage) Reset() {
 	*x = CoordinatorMessage{}
-	mi := &file_banyan_v1_service_proto_msgTypes[18]
+	mi := &file_banyan_v1_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1170,7 +1274,7 @@ func (x *CoordinatorMessage) String() string {
 func (*CoordinatorMessage) ProtoMessage() {}
 
 func (x *CoordinatorMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[18]
+	mi := &file_banyan_v1_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1183,7 +1287,7 @@ func (x *CoordinatorMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatorMessage.ProtoReflect.Descriptor instead.
 func (*CoordinatorMessage) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{18}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CoordinatorMessage) GetMessage() isCoordinatorMessage_Message {
@@ -1267,7 +1371,7 @@ type WorkerHello struct {
 
 func (x *WorkerHello) Reset() {
 	*x = WorkerHello{}
-	mi := &file_banyan_v1_service_proto_msgTypes[19]
+	mi := &file_banyan_v1_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1279,7 +1383,7 @@ func (x *WorkerHello) String() string {
 func (*WorkerHello) ProtoMessage() {}
 
 func (x *WorkerHello) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[19]
+	mi := &file_banyan_v1_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1292,7 +1396,7 @@ func (x *WorkerHello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerHello.ProtoReflect.Descriptor instead.
 func (*WorkerHello) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{19}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *WorkerHello) GetInfo() *WorkerInfo {
@@ -1318,7 +1422,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_banyan_v1_service_proto_msgTypes[20]
+	mi := &file_banyan_v1_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1330,7 +1434,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[20]
+	mi := &file_banyan_v1_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1343,7 +1447,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{20}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Heartbeat) GetSeq() int64 {
@@ -1364,7 +1468,7 @@ type Inventory struct {
 
 func (x *Inventory) Reset() {
 	*x = Inventory{}
-	mi := &file_banyan_v1_service_proto_msgTypes[21]
+	mi := &file_banyan_v1_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1376,7 +1480,7 @@ func (x *Inventory) String() string {
 func (*Inventory) ProtoMessage() {}
 
 func (x *Inventory) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[21]
+	mi := &file_banyan_v1_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1389,7 +1493,7 @@ func (x *Inventory) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Inventory.ProtoReflect.Descriptor instead.
 func (*Inventory) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{21}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Inventory) GetRanks() []*RankReport {
@@ -1411,7 +1515,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_banyan_v1_service_proto_msgTypes[22]
+	mi := &file_banyan_v1_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1423,7 +1527,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[22]
+	mi := &file_banyan_v1_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1436,7 +1540,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{22}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Welcome) GetLeaseTtlMs() int64 {
@@ -1470,7 +1574,7 @@ type Desired struct {
 
 func (x *Desired) Reset() {
 	*x = Desired{}
-	mi := &file_banyan_v1_service_proto_msgTypes[23]
+	mi := &file_banyan_v1_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1482,7 +1586,7 @@ func (x *Desired) String() string {
 func (*Desired) ProtoMessage() {}
 
 func (x *Desired) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[23]
+	mi := &file_banyan_v1_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1495,7 +1599,7 @@ func (x *Desired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Desired.ProtoReflect.Descriptor instead.
 func (*Desired) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{23}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Desired) GetRanks() []*RankAssignment {
@@ -1507,26 +1611,27 @@ func (x *Desired) GetRanks() []*RankAssignment {
 
 // RankAssignment is all a rank needs to know.
 type RankAssignment struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Run           string                 `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
-	Generation    uint64                 `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"`
-	Rank          uint32                 `protobuf:"varint,3,opt,name=rank,proto3" json:"rank,omitempty"`
-	World         uint32                 `protobuf:"varint,4,opt,name=world,proto3" json:"world,omitempty"`
-	Device        uint32                 `protobuf:"varint,5,opt,name=device,proto3" json:"device,omitempty"`
-	IsaClass      string                 `protobuf:"bytes,6,opt,name=isa_class,json=isaClass,proto3" json:"isa_class,omitempty"`
-	Resolved      *ResolvedRun           `protobuf:"bytes,7,opt,name=resolved,proto3" json:"resolved,omitempty"`
-	Restore       *CheckpointRef         `protobuf:"bytes,8,opt,name=restore,proto3" json:"restore,omitempty"`                                    // absent: start from the base model
-	Peers         []string               `protobuf:"bytes,9,rep,name=peers,proto3" json:"peers,omitempty"`                                        // collective address per rank; empty until all ranks listen
-	Stop          bool                   `protobuf:"varint,10,opt,name=stop,proto3" json:"stop,omitempty"`                                        // checkpoint at the next step boundary, then end
-	CommittedStep uint64                 `protobuf:"varint,11,opt,name=committed_step,json=committedStep,proto3" json:"committed_step,omitempty"` // newest committed checkpoint of this run
-	ResumedStep   uint64                 `protobuf:"varint,12,opt,name=resumed_step,json=resumedStep,proto3" json:"resumed_step,omitempty"`       // where a user last resumed the run; 0: never
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Run        string                 `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
+	Generation uint64                 `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"`
+	Rank       uint32                 `protobuf:"varint,3,opt,name=rank,proto3" json:"rank,omitempty"`
+	World      uint32                 `protobuf:"varint,4,opt,name=world,proto3" json:"world,omitempty"`
+	Device     uint32                 `protobuf:"varint,5,opt,name=device,proto3" json:"device,omitempty"`
+	IsaClass   string                 `protobuf:"bytes,6,opt,name=isa_class,json=isaClass,proto3" json:"isa_class,omitempty"`
+	Resolved   *ResolvedRun           `protobuf:"bytes,7,opt,name=resolved,proto3" json:"resolved,omitempty"`
+	Restore    *CheckpointRef         `protobuf:"bytes,8,opt,name=restore,proto3" json:"restore,omitempty"` // absent: start from the base model
+	Peers      []string               `protobuf:"bytes,9,rep,name=peers,proto3" json:"peers,omitempty"`     // collective address per rank; empty until all ranks listen
+	Stop       bool                   `protobuf:"varint,10,opt,name=stop,proto3" json:"stop,omitempty"`     // checkpoint at the next step boundary, then end: a user asked
+	// for it, or the next generation runs an edited mixture
+	CommittedStep uint64 `protobuf:"varint,11,opt,name=committed_step,json=committedStep,proto3" json:"committed_step,omitempty"` // newest committed checkpoint of this run
+	ResumedStep   uint64 `protobuf:"varint,12,opt,name=resumed_step,json=resumedStep,proto3" json:"resumed_step,omitempty"`       // where a user last resumed the run; 0: never
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RankAssignment) Reset() {
 	*x = RankAssignment{}
-	mi := &file_banyan_v1_service_proto_msgTypes[24]
+	mi := &file_banyan_v1_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1538,7 +1643,7 @@ func (x *RankAssignment) String() string {
 func (*RankAssignment) ProtoMessage() {}
 
 func (x *RankAssignment) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[24]
+	mi := &file_banyan_v1_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1551,7 +1656,7 @@ func (x *RankAssignment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankAssignment.ProtoReflect.Descriptor instead.
 func (*RankAssignment) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{24}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RankAssignment) GetRun() string {
@@ -1655,7 +1760,7 @@ type RankReport struct {
 
 func (x *RankReport) Reset() {
 	*x = RankReport{}
-	mi := &file_banyan_v1_service_proto_msgTypes[25]
+	mi := &file_banyan_v1_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1667,7 +1772,7 @@ func (x *RankReport) String() string {
 func (*RankReport) ProtoMessage() {}
 
 func (x *RankReport) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[25]
+	mi := &file_banyan_v1_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1680,7 +1785,7 @@ func (x *RankReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankReport.ProtoReflect.Descriptor instead.
 func (*RankReport) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{25}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RankReport) GetRun() string {
@@ -1760,7 +1865,7 @@ type ShardReport struct {
 
 func (x *ShardReport) Reset() {
 	*x = ShardReport{}
-	mi := &file_banyan_v1_service_proto_msgTypes[26]
+	mi := &file_banyan_v1_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1772,7 +1877,7 @@ func (x *ShardReport) String() string {
 func (*ShardReport) ProtoMessage() {}
 
 func (x *ShardReport) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[26]
+	mi := &file_banyan_v1_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1785,7 +1890,7 @@ func (x *ShardReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardReport.ProtoReflect.Descriptor instead.
 func (*ShardReport) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{26}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ShardReport) GetRun() string {
@@ -1834,7 +1939,7 @@ type StepRecords struct {
 
 func (x *StepRecords) Reset() {
 	*x = StepRecords{}
-	mi := &file_banyan_v1_service_proto_msgTypes[27]
+	mi := &file_banyan_v1_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1846,7 +1951,7 @@ func (x *StepRecords) String() string {
 func (*StepRecords) ProtoMessage() {}
 
 func (x *StepRecords) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[27]
+	mi := &file_banyan_v1_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1859,7 +1964,7 @@ func (x *StepRecords) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepRecords.ProtoReflect.Descriptor instead.
 func (*StepRecords) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{27}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *StepRecords) GetRun() string {
@@ -1896,7 +2001,7 @@ type RecordsAck struct {
 
 func (x *RecordsAck) Reset() {
 	*x = RecordsAck{}
-	mi := &file_banyan_v1_service_proto_msgTypes[28]
+	mi := &file_banyan_v1_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1908,7 +2013,7 @@ func (x *RecordsAck) String() string {
 func (*RecordsAck) ProtoMessage() {}
 
 func (x *RecordsAck) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[28]
+	mi := &file_banyan_v1_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1921,7 +2026,7 @@ func (x *RecordsAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordsAck.ProtoReflect.Descriptor instead.
 func (*RecordsAck) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{28}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *RecordsAck) GetRun() string {
@@ -1964,7 +2069,7 @@ type ToRank struct {
 
 func (x *ToRank) Reset() {
 	*x = ToRank{}
-	mi := &file_banyan_v1_service_proto_msgTypes[29]
+	mi := &file_banyan_v1_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1976,7 +2081,7 @@ func (x *ToRank) String() string {
 func (*ToRank) ProtoMessage() {}
 
 func (x *ToRank) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[29]
+	mi := &file_banyan_v1_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1989,7 +2094,7 @@ func (x *ToRank) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ToRank.ProtoReflect.Descriptor instead.
 func (*ToRank) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{29}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ToRank) GetMessage() isToRank_Message {
@@ -2032,7 +2137,7 @@ type FromRank struct {
 
 func (x *FromRank) Reset() {
 	*x = FromRank{}
-	mi := &file_banyan_v1_service_proto_msgTypes[30]
+	mi := &file_banyan_v1_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2044,7 +2149,7 @@ func (x *FromRank) String() string {
 func (*FromRank) ProtoMessage() {}
 
 func (x *FromRank) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[30]
+	mi := &file_banyan_v1_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2057,7 +2162,7 @@ func (x *FromRank) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromRank.ProtoReflect.Descriptor instead.
 func (*FromRank) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{30}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *FromRank) GetMessage() isFromRank_Message {
@@ -2146,7 +2251,14 @@ const file_banyan_v1_service_proto_rawDesc = "" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x10\n" +
 	"\x03run\x18\x02 \x01(\tR\x03run\x12\x10\n" +
 	"\x03set\x18\x03 \x03(\tR\x03set\"\x10\n" +
-	"\x0eResumeResponse\"`\n" +
+	"\x0eResumeResponse\"\x93\x01\n" +
+	"\x11SetWeightsRequest\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12\x10\n" +
+	"\x03run\x18\x02 \x01(\tR\x03run\x120\n" +
+	"\aweights\x18\x03 \x03(\v2\x16.banyan.v1.NamedWeightR\aweights\x12\x1b\n" +
+	"\tfrom_step\x18\x04 \x01(\x04R\bfromStep\"\x14\n" +
+	"\x12SetWeightsResponse\"`\n" +
 	"\fWatchRequest\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x1d\n" +
 	"\n" +
@@ -2277,14 +2389,16 @@ const file_banyan_v1_service_proto_rawDesc = "" +
 	"\tTRANSIENT\x10\x01\x12\x0f\n" +
 	"\vFATAL_INPUT\x10\x02\x12\x16\n" +
 	"\x12CORRUPT_CHECKPOINT\x10\x03\x12\v\n" +
-	"\aSTORAGE\x10\x042\xf6\x02\n" +
+	"\aSTORAGE\x10\x042\xc1\x03\n" +
 	"\n" +
 	"RunService\x12=\n" +
 	"\x06Launch\x12\x18.banyan.v1.LaunchRequest\x1a\x19.banyan.v1.LaunchResponse\x122\n" +
 	"\x06GetRun\x12\x18.banyan.v1.GetRunRequest\x1a\x0e.banyan.v1.Run\x12C\n" +
 	"\bListRuns\x12\x1a.banyan.v1.ListRunsRequest\x1a\x1b.banyan.v1.ListRunsResponse\x127\n" +
 	"\x04Stop\x12\x16.banyan.v1.StopRequest\x1a\x17.banyan.v1.StopResponse\x12=\n" +
-	"\x06Resume\x12\x18.banyan.v1.ResumeRequest\x1a\x19.banyan.v1.ResumeResponse\x128\n" +
+	"\x06Resume\x12\x18.banyan.v1.ResumeRequest\x1a\x19.banyan.v1.ResumeResponse\x12I\n" +
+	"\n" +
+	"SetWeights\x12\x1c.banyan.v1.SetWeightsRequest\x1a\x1d.banyan.v1.SetWeightsResponse\x128\n" +
 	"\x05Watch\x12\x17.banyan.v1.WatchRequest\x1a\x14.banyan.v1.WatchItem0\x012\x9d\x01\n" +
 	"\x0eClusterService\x12=\n" +
 	"\x06Status\x12\x18.banyan.v1.StatusRequest\x1a\x19.banyan.v1.StatusResponse\x12L\n" +
@@ -2305,7 +2419,7 @@ func file_banyan_v1_service_proto_rawDescGZIP() []byte {
 }
 
 var file_banyan_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_banyan_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_banyan_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_banyan_v1_service_proto_goTypes = []any{
 	(RankPhase)(0),              // 0: banyan.v1.RankPhase
 	(FailureClass)(0),           // 1: banyan.v1.FailureClass
@@ -2319,86 +2433,92 @@ var file_banyan_v1_service_proto_goTypes = []any{
 	(*StopResponse)(nil),        // 9: banyan.v1.StopResponse
 	(*ResumeRequest)(nil),       // 10: banyan.v1.ResumeRequest
 	(*ResumeResponse)(nil),      // 11: banyan.v1.ResumeResponse
-	(*WatchRequest)(nil),        // 12: banyan.v1.WatchRequest
-	(*StatusRequest)(nil),       // 13: banyan.v1.StatusRequest
-	(*StatusResponse)(nil),      // 14: banyan.v1.StatusResponse
-	(*Member)(nil),              // 15: banyan.v1.Member
-	(*ListWorkersRequest)(nil),  // 16: banyan.v1.ListWorkersRequest
-	(*ListWorkersResponse)(nil), // 17: banyan.v1.ListWorkersResponse
-	(*WorkerStatus)(nil),        // 18: banyan.v1.WorkerStatus
-	(*WorkerMessage)(nil),       // 19: banyan.v1.WorkerMessage
-	(*CoordinatorMessage)(nil),  // 20: banyan.v1.CoordinatorMessage
-	(*WorkerHello)(nil),         // 21: banyan.v1.WorkerHello
-	(*Heartbeat)(nil),           // 22: banyan.v1.Heartbeat
-	(*Inventory)(nil),           // 23: banyan.v1.Inventory
-	(*Welcome)(nil),             // 24: banyan.v1.Welcome
-	(*Desired)(nil),             // 25: banyan.v1.Desired
-	(*RankAssignment)(nil),      // 26: banyan.v1.RankAssignment
-	(*RankReport)(nil),          // 27: banyan.v1.RankReport
-	(*ShardReport)(nil),         // 28: banyan.v1.ShardReport
-	(*StepRecords)(nil),         // 29: banyan.v1.StepRecords
-	(*RecordsAck)(nil),          // 30: banyan.v1.RecordsAck
-	(*ToRank)(nil),              // 31: banyan.v1.ToRank
-	(*FromRank)(nil),            // 32: banyan.v1.FromRank
-	(*RunSpec)(nil),             // 33: banyan.v1.RunSpec
-	(*Run)(nil),                 // 34: banyan.v1.Run
-	(*WorkerInfo)(nil),          // 35: banyan.v1.WorkerInfo
-	(*ResolvedRun)(nil),         // 36: banyan.v1.ResolvedRun
-	(*CheckpointRef)(nil),       // 37: banyan.v1.CheckpointRef
-	(*StepRecord)(nil),          // 38: banyan.v1.StepRecord
-	(*WatchItem)(nil),           // 39: banyan.v1.WatchItem
+	(*SetWeightsRequest)(nil),   // 12: banyan.v1.SetWeightsRequest
+	(*SetWeightsResponse)(nil),  // 13: banyan.v1.SetWeightsResponse
+	(*WatchRequest)(nil),        // 14: banyan.v1.WatchRequest
+	(*StatusRequest)(nil),       // 15: banyan.v1.StatusRequest
+	(*StatusResponse)(nil),      // 16: banyan.v1.StatusResponse
+	(*Member)(nil),              // 17: banyan.v1.Member
+	(*ListWorkersRequest)(nil),  // 18: banyan.v1.ListWorkersRequest
+	(*ListWorkersResponse)(nil), // 19: banyan.v1.ListWorkersResponse
+	(*WorkerStatus)(nil),        // 20: banyan.v1.WorkerStatus
+	(*WorkerMessage)(nil),       // 21: banyan.v1.WorkerMessage
+	(*CoordinatorMessage)(nil),  // 22: banyan.v1.CoordinatorMessage
+	(*WorkerHello)(nil),         // 23: banyan.v1.WorkerHello
+	(*Heartbeat)(nil),           // 24: banyan.v1.Heartbeat
+	(*Inventory)(nil),           // 25: banyan.v1.Inventory
+	(*Welcome)(nil),             // 26: banyan.v1.Welcome
+	(*Desired)(nil),             // 27: banyan.v1.Desired
+	(*RankAssignment)(nil),      // 28: banyan.v1.RankAssignment
+	(*RankReport)(nil),          // 29: banyan.v1.RankReport
+	(*ShardReport)(nil),         // 30: banyan.v1.ShardReport
+	(*StepRecords)(nil),         // 31: banyan.v1.StepRecords
+	(*RecordsAck)(nil),          // 32: banyan.v1.RecordsAck
+	(*ToRank)(nil),              // 33: banyan.v1.ToRank
+	(*FromRank)(nil),            // 34: banyan.v1.FromRank
+	(*RunSpec)(nil),             // 35: banyan.v1.RunSpec
+	(*Run)(nil),                 // 36: banyan.v1.Run
+	(*NamedWeight)(nil),         // 37: banyan.v1.NamedWeight
+	(*WorkerInfo)(nil),          // 38: banyan.v1.WorkerInfo
+	(*ResolvedRun)(nil),         // 39: banyan.v1.ResolvedRun
+	(*CheckpointRef)(nil),       // 40: banyan.v1.CheckpointRef
+	(*StepRecord)(nil),          // 41: banyan.v1.StepRecord
+	(*WatchItem)(nil),           // 42: banyan.v1.WatchItem
 }
 var file_banyan_v1_service_proto_depIdxs = []int32{
-	33, // 0: banyan.v1.LaunchRequest.spec:type_name -> banyan.v1.RunSpec
-	34, // 1: banyan.v1.ListRunsResponse.runs:type_name -> banyan.v1.Run
-	15, // 2: banyan.v1.StatusResponse.members:type_name -> banyan.v1.Member
-	18, // 3: banyan.v1.ListWorkersResponse.workers:type_name -> banyan.v1.WorkerStatus
-	35, // 4: banyan.v1.WorkerStatus.info:type_name -> banyan.v1.WorkerInfo
-	21, // 5: banyan.v1.WorkerMessage.hello:type_name -> banyan.v1.WorkerHello
-	22, // 6: banyan.v1.WorkerMessage.heartbeat:type_name -> banyan.v1.Heartbeat
-	27, // 7: banyan.v1.WorkerMessage.rank:type_name -> banyan.v1.RankReport
-	28, // 8: banyan.v1.WorkerMessage.shard:type_name -> banyan.v1.ShardReport
-	29, // 9: banyan.v1.WorkerMessage.records:type_name -> banyan.v1.StepRecords
-	23, // 10: banyan.v1.WorkerMessage.inventory:type_name -> banyan.v1.Inventory
-	24, // 11: banyan.v1.CoordinatorMessage.welcome:type_name -> banyan.v1.Welcome
-	25, // 12: banyan.v1.CoordinatorMessage.desired:type_name -> banyan.v1.Desired
-	30, // 13: banyan.v1.CoordinatorMessage.records_ack:type_name -> banyan.v1.RecordsAck
-	22, // 14: banyan.v1.CoordinatorMessage.heartbeat:type_name -> banyan.v1.Heartbeat
-	35, // 15: banyan.v1.WorkerHello.info:type_name -> banyan.v1.WorkerInfo
-	27, // 16: banyan.v1.Inventory.ranks:type_name -> banyan.v1.RankReport
-	26, // 17: banyan.v1.Desired.ranks:type_name -> banyan.v1.RankAssignment
-	36, // 18: banyan.v1.RankAssignment.resolved:type_name -> banyan.v1.ResolvedRun
-	37, // 19: banyan.v1.RankAssignment.restore:type_name -> banyan.v1.CheckpointRef
-	0,  // 20: banyan.v1.RankReport.phase:type_name -> banyan.v1.RankPhase
-	1,  // 21: banyan.v1.RankReport.failure:type_name -> banyan.v1.FailureClass
-	38, // 22: banyan.v1.StepRecords.records:type_name -> banyan.v1.StepRecord
-	26, // 23: banyan.v1.ToRank.assignment:type_name -> banyan.v1.RankAssignment
-	27, // 24: banyan.v1.FromRank.report:type_name -> banyan.v1.RankReport
-	28, // 25: banyan.v1.FromRank.shard:type_name -> banyan.v1.ShardReport
-	38, // 26: banyan.v1.FromRank.record:type_name -> banyan.v1.StepRecord
-	3,  // 27: banyan.v1.RunService.Launch:input_type -> banyan.v1.LaunchRequest
-	5,  // 28: banyan.v1.RunService.GetRun:input_type -> banyan.v1.GetRunRequest
-	6,  // 29: banyan.v1.RunService.ListRuns:input_type -> banyan.v1.ListRunsRequest
-	8,  // 30: banyan.v1.RunService.Stop:input_type -> banyan.v1.StopRequest
-	10, // 31: banyan.v1.RunService.Resume:input_type -> banyan.v1.ResumeRequest
-	12, // 32: banyan.v1.RunService.Watch:input_type -> banyan.v1.WatchRequest
-	13, // 33: banyan.v1.ClusterService.Status:input_type -> banyan.v1.StatusRequest
-	16, // 34: banyan.v1.ClusterService.ListWorkers:input_type -> banyan.v1.ListWorkersRequest
-	19, // 35: banyan.v1.WorkerService.Session:input_type -> banyan.v1.WorkerMessage
-	4,  // 36: banyan.v1.RunService.Launch:output_type -> banyan.v1.LaunchResponse
-	34, // 37: banyan.v1.RunService.GetRun:output_type -> banyan.v1.Run
-	7,  // 38: banyan.v1.RunService.ListRuns:output_type -> banyan.v1.ListRunsResponse
-	9,  // 39: banyan.v1.RunService.Stop:output_type -> banyan.v1.StopResponse
-	11, // 40: banyan.v1.RunService.Resume:output_type -> banyan.v1.ResumeResponse
-	39, // 41: banyan.v1.RunService.Watch:output_type -> banyan.v1.WatchItem
-	14, // 42: banyan.v1.ClusterService.Status:output_type -> banyan.v1.StatusResponse
-	17, // 43: banyan.v1.ClusterService.ListWorkers:output_type -> banyan.v1.ListWorkersResponse
-	20, // 44: banyan.v1.WorkerService.Session:output_type -> banyan.v1.CoordinatorMessage
-	36, // [36:45] is the sub-list for method output_type
-	27, // [27:36] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	35, // 0: banyan.v1.LaunchRequest.spec:type_name -> banyan.v1.RunSpec
+	36, // 1: banyan.v1.ListRunsResponse.runs:type_name -> banyan.v1.Run
+	37, // 2: banyan.v1.SetWeightsRequest.weights:type_name -> banyan.v1.NamedWeight
+	17, // 3: banyan.v1.StatusResponse.members:type_name -> banyan.v1.Member
+	20, // 4: banyan.v1.ListWorkersResponse.workers:type_name -> banyan.v1.WorkerStatus
+	38, // 5: banyan.v1.WorkerStatus.info:type_name -> banyan.v1.WorkerInfo
+	23, // 6: banyan.v1.WorkerMessage.hello:type_name -> banyan.v1.WorkerHello
+	24, // 7: banyan.v1.WorkerMessage.heartbeat:type_name -> banyan.v1.Heartbeat
+	29, // 8: banyan.v1.WorkerMessage.rank:type_name -> banyan.v1.RankReport
+	30, // 9: banyan.v1.WorkerMessage.shard:type_name -> banyan.v1.ShardReport
+	31, // 10: banyan.v1.WorkerMessage.records:type_name -> banyan.v1.StepRecords
+	25, // 11: banyan.v1.WorkerMessage.inventory:type_name -> banyan.v1.Inventory
+	26, // 12: banyan.v1.CoordinatorMessage.welcome:type_name -> banyan.v1.Welcome
+	27, // 13: banyan.v1.CoordinatorMessage.desired:type_name -> banyan.v1.Desired
+	32, // 14: banyan.v1.CoordinatorMessage.records_ack:type_name -> banyan.v1.RecordsAck
+	24, // 15: banyan.v1.CoordinatorMessage.heartbeat:type_name -> banyan.v1.Heartbeat
+	38, // 16: banyan.v1.WorkerHello.info:type_name -> banyan.v1.WorkerInfo
+	29, // 17: banyan.v1.Inventory.ranks:type_name -> banyan.v1.RankReport
+	28, // 18: banyan.v1.Desired.ranks:type_name -> banyan.v1.RankAssignment
+	39, // 19: banyan.v1.RankAssignment.resolved:type_name -> banyan.v1.ResolvedRun
+	40, // 20: banyan.v1.RankAssignment.restore:type_name -> banyan.v1.CheckpointRef
+	0,  // 21: banyan.v1.RankReport.phase:type_name -> banyan.v1.RankPhase
+	1,  // 22: banyan.v1.RankReport.failure:type_name -> banyan.v1.FailureClass
+	41, // 23: banyan.v1.StepRecords.records:type_name -> banyan.v1.StepRecord
+	28, // 24: banyan.v1.ToRank.assignment:type_name -> banyan.v1.RankAssignment
+	29, // 25: banyan.v1.FromRank.report:type_name -> banyan.v1.RankReport
+	30, // 26: banyan.v1.FromRank.shard:type_name -> banyan.v1.ShardReport
+	41, // 27: banyan.v1.FromRank.record:type_name -> banyan.v1.StepRecord
+	3,  // 28: banyan.v1.RunService.Launch:input_type -> banyan.v1.LaunchRequest
+	5,  // 29: banyan.v1.RunService.GetRun:input_type -> banyan.v1.GetRunRequest
+	6,  // 30: banyan.v1.RunService.ListRuns:input_type -> banyan.v1.ListRunsRequest
+	8,  // 31: banyan.v1.RunService.Stop:input_type -> banyan.v1.StopRequest
+	10, // 32: banyan.v1.RunService.Resume:input_type -> banyan.v1.ResumeRequest
+	12, // 33: banyan.v1.RunService.SetWeights:input_type -> banyan.v1.SetWeightsRequest
+	14, // 34: banyan.v1.RunService.Watch:input_type -> banyan.v1.WatchRequest
+	15, // 35: banyan.v1.ClusterService.Status:input_type -> banyan.v1.StatusRequest
+	18, // 36: banyan.v1.ClusterService.ListWorkers:input_type -> banyan.v1.ListWorkersRequest
+	21, // 37: banyan.v1.WorkerService.Session:input_type -> banyan.v1.WorkerMessage
+	4,  // 38: banyan.v1.RunService.Launch:output_type -> banyan.v1.LaunchResponse
+	36, // 39: banyan.v1.RunService.GetRun:output_type -> banyan.v1.Run
+	7,  // 40: banyan.v1.RunService.ListRuns:output_type -> banyan.v1.ListRunsResponse
+	9,  // 41: banyan.v1.RunService.Stop:output_type -> banyan.v1.StopResponse
+	11, // 42: banyan.v1.RunService.Resume:output_type -> banyan.v1.ResumeResponse
+	13, // 43: banyan.v1.RunService.SetWeights:output_type -> banyan.v1.SetWeightsResponse
+	42, // 44: banyan.v1.RunService.Watch:output_type -> banyan.v1.WatchItem
+	16, // 45: banyan.v1.ClusterService.Status:output_type -> banyan.v1.StatusResponse
+	19, // 46: banyan.v1.ClusterService.ListWorkers:output_type -> banyan.v1.ListWorkersResponse
+	22, // 47: banyan.v1.WorkerService.Session:output_type -> banyan.v1.CoordinatorMessage
+	38, // [38:48] is the sub-list for method output_type
+	28, // [28:38] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_banyan_v1_service_proto_init() }
@@ -2409,7 +2529,7 @@ func file_banyan_v1_service_proto_init() {
 	file_banyan_v1_record_proto_init()
 	file_banyan_v1_spec_proto_init()
 	file_banyan_v1_state_proto_init()
-	file_banyan_v1_service_proto_msgTypes[17].OneofWrappers = []any{
+	file_banyan_v1_service_proto_msgTypes[19].OneofWrappers = []any{
 		(*WorkerMessage_Hello)(nil),
 		(*WorkerMessage_Heartbeat)(nil),
 		(*WorkerMessage_Rank)(nil),
@@ -2417,16 +2537,16 @@ func file_banyan_v1_service_proto_init() {
 		(*WorkerMessage_Records)(nil),
 		(*WorkerMessage_Inventory)(nil),
 	}
-	file_banyan_v1_service_proto_msgTypes[18].OneofWrappers = []any{
+	file_banyan_v1_service_proto_msgTypes[20].OneofWrappers = []any{
 		(*CoordinatorMessage_Welcome)(nil),
 		(*CoordinatorMessage_Desired)(nil),
 		(*CoordinatorMessage_RecordsAck)(nil),
 		(*CoordinatorMessage_Heartbeat)(nil),
 	}
-	file_banyan_v1_service_proto_msgTypes[29].OneofWrappers = []any{
+	file_banyan_v1_service_proto_msgTypes[31].OneofWrappers = []any{
 		(*ToRank_Assignment)(nil),
 	}
-	file_banyan_v1_service_proto_msgTypes[30].OneofWrappers = []any{
+	file_banyan_v1_service_proto_msgTypes[32].OneofWrappers = []any{
 		(*FromRank_Report)(nil),
 		(*FromRank_Shard)(nil),
 		(*FromRank_Record)(nil),
@@ -2437,7 +2557,7 @@ func file_banyan_v1_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_banyan_v1_service_proto_rawDesc), len(file_banyan_v1_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   31,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

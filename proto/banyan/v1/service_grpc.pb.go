@@ -21,12 +21,13 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	RunService_Launch_FullMethodName   = "/banyan.v1.RunService/Launch"
-	RunService_GetRun_FullMethodName   = "/banyan.v1.RunService/GetRun"
-	RunService_ListRuns_FullMethodName = "/banyan.v1.RunService/ListRuns"
-	RunService_Stop_FullMethodName     = "/banyan.v1.RunService/Stop"
-	RunService_Resume_FullMethodName   = "/banyan.v1.RunService/Resume"
-	RunService_Watch_FullMethodName    = "/banyan.v1.RunService/Watch"
+	RunService_Launch_FullMethodName     = "/banyan.v1.RunService/Launch"
+	RunService_GetRun_FullMethodName     = "/banyan.v1.RunService/GetRun"
+	RunService_ListRuns_FullMethodName   = "/banyan.v1.RunService/ListRuns"
+	RunService_Stop_FullMethodName       = "/banyan.v1.RunService/Stop"
+	RunService_Resume_FullMethodName     = "/banyan.v1.RunService/Resume"
+	RunService_SetWeights_FullMethodName = "/banyan.v1.RunService/SetWeights"
+	RunService_Watch_FullMethodName      = "/banyan.v1.RunService/Watch"
 )
 
 // RunServiceClient is the client API for RunService service.
@@ -41,6 +42,7 @@ type RunServiceClient interface {
 	ListRuns(ctx context.Context, in *ListRunsRequest, opts ...grpc.CallOption) (*ListRunsResponse, error)
 	Stop(ctx context.Context, in *StopRequest, opts ...grpc.CallOption) (*StopResponse, error)
 	Resume(ctx context.Context, in *ResumeRequest, opts ...grpc.CallOption) (*ResumeResponse, error)
+	SetWeights(ctx context.Context, in *SetWeightsRequest, opts ...grpc.CallOption) (*SetWeightsResponse, error)
 	// Watch streams history, then live items, until the run is over. Any member serves it.
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchItem], error)
 }
@@ -103,6 +105,16 @@ func (c *runServiceClient) Resume(ctx context.Context, in *ResumeRequest, opts .
 	return out, nil
 }
 
+func (c *runServiceClient) SetWeights(ctx context.Context, in *SetWeightsRequest, opts ...grpc.CallOption) (*SetWeightsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetWeightsResponse)
+	err := c.cc.Invoke(ctx, RunService_SetWeights_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *runServiceClient) Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchItem], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &RunService_ServiceDesc.Streams[0], RunService_Watch_FullMethodName, cOpts...)
@@ -134,6 +146,7 @@ type RunServiceServer interface {
 	ListRuns(context.Context, *ListRunsRequest) (*ListRunsResponse, error)
 	Stop(context.Context, *StopRequest) (*StopResponse, error)
 	Resume(context.Context, *ResumeRequest) (*ResumeResponse, error)
+	SetWeights(context.Context, *SetWeightsRequest) (*SetWeightsResponse, error)
 	// Watch streams history, then live items, until the run is over. Any member serves it.
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchItem]) error
 	mustEmbedUnimplementedRunServiceServer()
@@ -160,6 +173,9 @@ func (UnimplementedRunServiceServer) Stop(context.Context, *StopRequest) (*StopR
 }
 func (UnimplementedRunServiceServer) Resume(context.Context, *ResumeRequest) (*ResumeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Resume not implemented")
+}
+func (UnimplementedRunServiceServer) SetWeights(context.Context, *SetWeightsRequest) (*SetWeightsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetWeights not implemented")
 }
 func (UnimplementedRunServiceServer) Watch(*WatchRequest, grpc.ServerStreamingServer[WatchItem]) error {
 	return status.Error(codes.Unimplemented, "method Watch not implemented")
@@ -275,6 +291,24 @@ func _RunService_Resume_Handler(srv interface{}, ctx context.Context, dec func(i
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RunService_SetWeights_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetWeightsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RunServiceServer).SetWeights(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RunService_SetWeights_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RunServiceServer).SetWeights(ctx, req.(*SetWeightsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _RunService_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(WatchRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -312,6 +346,10 @@ var RunService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Resume",
 			Handler:    _RunService_Resume_Handler,
+		},
+		{
+			MethodName: "SetWeights",
+			Handler:    _RunService_SetWeights_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -85,6 +85,8 @@ type WeightUnit int32
 const (
 	WeightUnit_WEIGHT_UNIT_UNSPECIFIED WeightUnit = 0
 	WeightUnit_TOKENS                  WeightUnit = 1
+	WeightUnit_BYTES                   WeightUnit = 2 // of text, UTF-8
+	WeightUnit_DOCUMENTS               WeightUnit = 3 // records with text
 )
 
 // Enum value maps for WeightUnit.
@@ -92,10 +94,14 @@ var (
 	WeightUnit_name = map[int32]string{
 		0: "WEIGHT_UNIT_UNSPECIFIED",
 		1: "TOKENS",
+		2: "BYTES",
+		3: "DOCUMENTS",
 	}
 	WeightUnit_value = map[string]int32{
 		"WEIGHT_UNIT_UNSPECIFIED": 0,
 		"TOKENS":                  1,
+		"BYTES":                   2,
+		"DOCUMENTS":               3,
 	}
 )
 
@@ -124,6 +130,55 @@ func (x WeightUnit) Number() protoreflect.EnumNumber {
 // Deprecated: Use WeightUnit.Descriptor instead.
 func (WeightUnit) EnumDescriptor() ([]byte, []int) {
 	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{1}
+}
+
+type Packing int32
+
+const (
+	Packing_PACKING_UNSPECIFIED Packing = 0
+	Packing_CONCAT              Packing = 1 // documents end to end, cut every seq_len tokens
+	Packing_BEST_FIT            Packing = 2 // whole documents where they fit; the rest of a sequence is padding
+)
+
+// Enum value maps for Packing.
+var (
+	Packing_name = map[int32]string{
+		0: "PACKING_UNSPECIFIED",
+		1: "CONCAT",
+		2: "BEST_FIT",
+	}
+	Packing_value = map[string]int32{
+		"PACKING_UNSPECIFIED": 0,
+		"CONCAT":              1,
+		"BEST_FIT":            2,
+	}
+)
+
+func (x Packing) Enum() *Packing {
+	p := new(Packing)
+	*p = x
+	return p
+}
+
+func (x Packing) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Packing) Descriptor() protoreflect.EnumDescriptor {
+	return file_banyan_v1_spec_proto_enumTypes[2].Descriptor()
+}
+
+func (Packing) Type() protoreflect.EnumType {
+	return &file_banyan_v1_spec_proto_enumTypes[2]
+}
+
+func (x Packing) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Packing.Descriptor instead.
+func (Packing) EnumDescriptor() ([]byte, []int) {
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{2}
 }
 
 type Role int32
@@ -159,11 +214,11 @@ func (x Role) String() string {
 }
 
 func (Role) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[2].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[3].Descriptor()
 }
 
 func (Role) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[2]
+	return &file_banyan_v1_spec_proto_enumTypes[3]
 }
 
 func (x Role) Number() protoreflect.EnumNumber {
@@ -172,7 +227,7 @@ func (x Role) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Role.Descriptor instead.
 func (Role) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{2}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{3}
 }
 
 type Sharding int32
@@ -211,11 +266,11 @@ func (x Sharding) String() string {
 }
 
 func (Sharding) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[3].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[4].Descriptor()
 }
 
 func (Sharding) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[3]
+	return &file_banyan_v1_spec_proto_enumTypes[4]
 }
 
 func (x Sharding) Number() protoreflect.EnumNumber {
@@ -224,7 +279,7 @@ func (x Sharding) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Sharding.Descriptor instead.
 func (Sharding) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{3}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{4}
 }
 
 type Precision int32
@@ -260,11 +315,11 @@ func (x Precision) String() string {
 }
 
 func (Precision) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[4].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[5].Descriptor()
 }
 
 func (Precision) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[4]
+	return &file_banyan_v1_spec_proto_enumTypes[5]
 }
 
 func (x Precision) Number() protoreflect.EnumNumber {
@@ -273,7 +328,7 @@ func (x Precision) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Precision.Descriptor instead.
 func (Precision) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{4}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{5}
 }
 
 type Numerics int32
@@ -309,11 +364,11 @@ func (x Numerics) String() string {
 }
 
 func (Numerics) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[5].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[6].Descriptor()
 }
 
 func (Numerics) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[5]
+	return &file_banyan_v1_spec_proto_enumTypes[6]
 }
 
 func (x Numerics) Number() protoreflect.EnumNumber {
@@ -322,7 +377,7 @@ func (x Numerics) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Numerics.Descriptor instead.
 func (Numerics) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{5}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{6}
 }
 
 // Recompute says what a block's backward pass computes again instead of keeping it.
@@ -362,11 +417,11 @@ func (x Recompute) String() string {
 }
 
 func (Recompute) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[6].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[7].Descriptor()
 }
 
 func (Recompute) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[6]
+	return &file_banyan_v1_spec_proto_enumTypes[7]
 }
 
 func (x Recompute) Number() protoreflect.EnumNumber {
@@ -375,7 +430,7 @@ func (x Recompute) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Recompute.Descriptor instead.
 func (Recompute) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{6}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{7}
 }
 
 type ScheduleKind int32
@@ -420,11 +475,11 @@ func (x ScheduleKind) String() string {
 }
 
 func (ScheduleKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[7].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[8].Descriptor()
 }
 
 func (ScheduleKind) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[7]
+	return &file_banyan_v1_spec_proto_enumTypes[8]
 }
 
 func (x ScheduleKind) Number() protoreflect.EnumNumber {
@@ -433,7 +488,7 @@ func (x ScheduleKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ScheduleKind.Descriptor instead.
 func (ScheduleKind) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{7}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{8}
 }
 
 type Device int32
@@ -469,11 +524,11 @@ func (x Device) String() string {
 }
 
 func (Device) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[8].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[9].Descriptor()
 }
 
 func (Device) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[8]
+	return &file_banyan_v1_spec_proto_enumTypes[9]
 }
 
 func (x Device) Number() protoreflect.EnumNumber {
@@ -482,7 +537,7 @@ func (x Device) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Device.Descriptor instead.
 func (Device) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{8}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{9}
 }
 
 type Spike_Policy int32
@@ -521,11 +576,11 @@ func (x Spike_Policy) String() string {
 }
 
 func (Spike_Policy) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[9].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[10].Descriptor()
 }
 
 func (Spike_Policy) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[9]
+	return &file_banyan_v1_spec_proto_enumTypes[10]
 }
 
 func (x Spike_Policy) Number() protoreflect.EnumNumber {
@@ -534,7 +589,7 @@ func (x Spike_Policy) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Spike_Policy.Descriptor instead.
 func (Spike_Policy) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{8, 0}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{11, 0}
 }
 
 type Guard_Action int32
@@ -570,11 +625,11 @@ func (x Guard_Action) String() string {
 }
 
 func (Guard_Action) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[10].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[11].Descriptor()
 }
 
 func (Guard_Action) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[10]
+	return &file_banyan_v1_spec_proto_enumTypes[11]
 }
 
 func (x Guard_Action) Number() protoreflect.EnumNumber {
@@ -583,7 +638,7 @@ func (x Guard_Action) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Guard_Action.Descriptor instead.
 func (Guard_Action) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{11, 0}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{14, 0}
 }
 
 // RunSpec is the typed form of run.yaml. Field names are the YAML keys.
@@ -902,6 +957,9 @@ type Data struct {
 	WeightUnit    WeightUnit             `protobuf:"varint,4,opt,name=weight_unit,json=weightUnit,proto3,enum=banyan.v1.WeightUnit" json:"weight_unit,omitempty"`
 	MaxRecord     uint64                 `protobuf:"varint,5,opt,name=max_record,json=maxRecord,proto3" json:"max_record,omitempty"` // bytes; default 16 MiB
 	Sources       []*Source              `protobuf:"bytes,6,rep,name=sources,proto3" json:"sources,omitempty"`
+	Schedule      []*MixPhase            `protobuf:"bytes,20,rep,name=schedule,proto3" json:"schedule,omitempty"` // in order; after the last one the weights of the sources hold
+	Edits         []*WeightEdit          `protobuf:"bytes,21,rep,name=edits,proto3" json:"edits,omitempty"`       // by step; each overrides schedule and weights from there on
+	Packing       Packing                `protobuf:"varint,22,opt,name=packing,proto3,enum=banyan.v1.Packing" json:"packing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -978,6 +1036,205 @@ func (x *Data) GetSources() []*Source {
 	return nil
 }
 
+func (x *Data) GetSchedule() []*MixPhase {
+	if x != nil {
+		return x.Schedule
+	}
+	return nil
+}
+
+func (x *Data) GetEdits() []*WeightEdit {
+	if x != nil {
+		return x.Edits
+	}
+	return nil
+}
+
+func (x *Data) GetPacking() Packing {
+	if x != nil {
+		return x.Packing
+	}
+	return Packing_PACKING_UNSPECIFIED
+}
+
+// MixPhase is a stretch of the run with weights of its own, up to a step or a number of tokens.
+type MixPhase struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	UntilStep   uint64                 `protobuf:"varint,1,opt,name=until_step,json=untilStep,proto3" json:"until_step,omitempty"`       // the last step; or until_tokens
+	UntilTokens uint64                 `protobuf:"varint,2,opt,name=until_tokens,json=untilTokens,proto3" json:"until_tokens,omitempty"` // as many steps from the start of the run as they need
+	// YAML: a mapping source -> weight that names every source, with 0 to leave one out; sorted by
+	// name here.
+	Weights []*NamedWeight `protobuf:"bytes,3,rep,name=weights,proto3" json:"weights,omitempty"`
+	// The weights move in a straight line, from these at the start of the phase to those of what
+	// follows it at its end.
+	Ramp          bool `protobuf:"varint,4,opt,name=ramp,proto3" json:"ramp,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MixPhase) Reset() {
+	*x = MixPhase{}
+	mi := &file_banyan_v1_spec_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MixPhase) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MixPhase) ProtoMessage() {}
+
+func (x *MixPhase) ProtoReflect() protoreflect.Message {
+	mi := &file_banyan_v1_spec_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MixPhase.ProtoReflect.Descriptor instead.
+func (*MixPhase) Descriptor() ([]byte, []int) {
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *MixPhase) GetUntilStep() uint64 {
+	if x != nil {
+		return x.UntilStep
+	}
+	return 0
+}
+
+func (x *MixPhase) GetUntilTokens() uint64 {
+	if x != nil {
+		return x.UntilTokens
+	}
+	return 0
+}
+
+func (x *MixPhase) GetWeights() []*NamedWeight {
+	if x != nil {
+		return x.Weights
+	}
+	return nil
+}
+
+func (x *MixPhase) GetRamp() bool {
+	if x != nil {
+		return x.Ramp
+	}
+	return false
+}
+
+// WeightEdit changes the mixture of a run from a step on; `banyan data set-weights` makes one.
+type WeightEdit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	FromStep      uint64                 `protobuf:"varint,1,opt,name=from_step,json=fromStep,proto3" json:"from_step,omitempty"` // the first step with these weights
+	Weights       []*NamedWeight         `protobuf:"bytes,2,rep,name=weights,proto3" json:"weights,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WeightEdit) Reset() {
+	*x = WeightEdit{}
+	mi := &file_banyan_v1_spec_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WeightEdit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WeightEdit) ProtoMessage() {}
+
+func (x *WeightEdit) ProtoReflect() protoreflect.Message {
+	mi := &file_banyan_v1_spec_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WeightEdit.ProtoReflect.Descriptor instead.
+func (*WeightEdit) Descriptor() ([]byte, []int) {
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *WeightEdit) GetFromStep() uint64 {
+	if x != nil {
+		return x.FromStep
+	}
+	return 0
+}
+
+func (x *WeightEdit) GetWeights() []*NamedWeight {
+	if x != nil {
+		return x.Weights
+	}
+	return nil
+}
+
+type NamedWeight struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Source        string                 `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	Weight        float64                `protobuf:"fixed64,2,opt,name=weight,proto3" json:"weight,omitempty"` // in data.weight_unit
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NamedWeight) Reset() {
+	*x = NamedWeight{}
+	mi := &file_banyan_v1_spec_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NamedWeight) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NamedWeight) ProtoMessage() {}
+
+func (x *NamedWeight) ProtoReflect() protoreflect.Message {
+	mi := &file_banyan_v1_spec_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NamedWeight.ProtoReflect.Descriptor instead.
+func (*NamedWeight) Descriptor() ([]byte, []int) {
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *NamedWeight) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *NamedWeight) GetWeight() float64 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
 type Source struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -993,7 +1250,7 @@ type Source struct {
 
 func (x *Source) Reset() {
 	*x = Source{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[5]
+	mi := &file_banyan_v1_spec_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1005,7 +1262,7 @@ func (x *Source) String() string {
 func (*Source) ProtoMessage() {}
 
 func (x *Source) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[5]
+	mi := &file_banyan_v1_spec_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1018,7 +1275,7 @@ func (x *Source) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Source.ProtoReflect.Descriptor instead.
 func (*Source) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{5}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Source) GetName() string {
@@ -1092,7 +1349,7 @@ type Train struct {
 
 func (x *Train) Reset() {
 	*x = Train{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[6]
+	mi := &file_banyan_v1_spec_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1104,7 +1361,7 @@ func (x *Train) String() string {
 func (*Train) ProtoMessage() {}
 
 func (x *Train) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[6]
+	mi := &file_banyan_v1_spec_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1117,7 +1374,7 @@ func (x *Train) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Train.ProtoReflect.Descriptor instead.
 func (*Train) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{6}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Train) GetTokens() uint64 {
@@ -1231,7 +1488,7 @@ type Phase struct {
 
 func (x *Phase) Reset() {
 	*x = Phase{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[7]
+	mi := &file_banyan_v1_spec_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1243,7 +1500,7 @@ func (x *Phase) String() string {
 func (*Phase) ProtoMessage() {}
 
 func (x *Phase) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[7]
+	mi := &file_banyan_v1_spec_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1256,7 +1513,7 @@ func (x *Phase) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Phase.ProtoReflect.Descriptor instead.
 func (*Phase) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{7}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Phase) GetUntil() *Span {
@@ -1295,7 +1552,7 @@ type Spike struct {
 
 func (x *Spike) Reset() {
 	*x = Spike{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[8]
+	mi := &file_banyan_v1_spec_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1307,7 +1564,7 @@ func (x *Spike) String() string {
 func (*Spike) ProtoMessage() {}
 
 func (x *Spike) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[8]
+	mi := &file_banyan_v1_spec_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1320,7 +1577,7 @@ func (x *Spike) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Spike.ProtoReflect.Descriptor instead.
 func (*Spike) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{8}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Spike) GetNonFinite() Spike_Policy {
@@ -1370,7 +1627,7 @@ type Eval struct {
 
 func (x *Eval) Reset() {
 	*x = Eval{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[9]
+	mi := &file_banyan_v1_spec_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1382,7 +1639,7 @@ func (x *Eval) String() string {
 func (*Eval) ProtoMessage() {}
 
 func (x *Eval) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[9]
+	mi := &file_banyan_v1_spec_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1395,7 +1652,7 @@ func (x *Eval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Eval.ProtoReflect.Descriptor instead.
 func (*Eval) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{9}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Eval) GetEvery() uint64 {
@@ -1432,7 +1689,7 @@ type EvalSet struct {
 
 func (x *EvalSet) Reset() {
 	*x = EvalSet{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[10]
+	mi := &file_banyan_v1_spec_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1444,7 +1701,7 @@ func (x *EvalSet) String() string {
 func (*EvalSet) ProtoMessage() {}
 
 func (x *EvalSet) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[10]
+	mi := &file_banyan_v1_spec_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1457,7 +1714,7 @@ func (x *EvalSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvalSet.ProtoReflect.Descriptor instead.
 func (*EvalSet) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{10}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *EvalSet) GetName() string {
@@ -1508,7 +1765,7 @@ type Guard struct {
 
 func (x *Guard) Reset() {
 	*x = Guard{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[11]
+	mi := &file_banyan_v1_spec_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1520,7 +1777,7 @@ func (x *Guard) String() string {
 func (*Guard) ProtoMessage() {}
 
 func (x *Guard) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[11]
+	mi := &file_banyan_v1_spec_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1533,7 +1790,7 @@ func (x *Guard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Guard.ProtoReflect.Descriptor instead.
 func (*Guard) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{11}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Guard) GetSet() string {
@@ -1577,7 +1834,7 @@ type Optimizer struct {
 
 func (x *Optimizer) Reset() {
 	*x = Optimizer{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[12]
+	mi := &file_banyan_v1_spec_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1589,7 +1846,7 @@ func (x *Optimizer) String() string {
 func (*Optimizer) ProtoMessage() {}
 
 func (x *Optimizer) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[12]
+	mi := &file_banyan_v1_spec_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1602,7 +1859,7 @@ func (x *Optimizer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Optimizer.ProtoReflect.Descriptor instead.
 func (*Optimizer) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{12}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Optimizer) GetLr() float64 {
@@ -1652,7 +1909,7 @@ type LrSchedule struct {
 
 func (x *LrSchedule) Reset() {
 	*x = LrSchedule{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[13]
+	mi := &file_banyan_v1_spec_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1664,7 +1921,7 @@ func (x *LrSchedule) String() string {
 func (*LrSchedule) ProtoMessage() {}
 
 func (x *LrSchedule) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[13]
+	mi := &file_banyan_v1_spec_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1677,7 +1934,7 @@ func (x *LrSchedule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LrSchedule.ProtoReflect.Descriptor instead.
 func (*LrSchedule) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{13}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *LrSchedule) GetKind() ScheduleKind {
@@ -1721,7 +1978,7 @@ type Span struct {
 
 func (x *Span) Reset() {
 	*x = Span{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[14]
+	mi := &file_banyan_v1_spec_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1733,7 +1990,7 @@ func (x *Span) String() string {
 func (*Span) ProtoMessage() {}
 
 func (x *Span) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[14]
+	mi := &file_banyan_v1_spec_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1746,7 +2003,7 @@ func (x *Span) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Span.ProtoReflect.Descriptor instead.
 func (*Span) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{14}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Span) GetSteps() uint64 {
@@ -1781,7 +2038,7 @@ type Checkpoint struct {
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[15]
+	mi := &file_banyan_v1_spec_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1793,7 +2050,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[15]
+	mi := &file_banyan_v1_spec_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1806,7 +2063,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{15}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Checkpoint) GetTo() string {
@@ -1842,7 +2099,7 @@ type Resources struct {
 
 func (x *Resources) Reset() {
 	*x = Resources{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[16]
+	mi := &file_banyan_v1_spec_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1854,7 +2111,7 @@ func (x *Resources) String() string {
 func (*Resources) ProtoMessage() {}
 
 func (x *Resources) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[16]
+	mi := &file_banyan_v1_spec_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1867,7 +2124,7 @@ func (x *Resources) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resources.ProtoReflect.Descriptor instead.
 func (*Resources) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{16}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Resources) GetWorkers() *Range {
@@ -1909,7 +2166,7 @@ type Range struct {
 
 func (x *Range) Reset() {
 	*x = Range{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[17]
+	mi := &file_banyan_v1_spec_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1921,7 +2178,7 @@ func (x *Range) String() string {
 func (*Range) ProtoMessage() {}
 
 func (x *Range) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[17]
+	mi := &file_banyan_v1_spec_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1934,7 +2191,7 @@ func (x *Range) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Range.ProtoReflect.Descriptor instead.
 func (*Range) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{17}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Range) GetMin() uint32 {
@@ -1970,7 +2227,7 @@ type ResolvedRun struct {
 
 func (x *ResolvedRun) Reset() {
 	*x = ResolvedRun{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[18]
+	mi := &file_banyan_v1_spec_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1982,7 +2239,7 @@ func (x *ResolvedRun) String() string {
 func (*ResolvedRun) ProtoMessage() {}
 
 func (x *ResolvedRun) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[18]
+	mi := &file_banyan_v1_spec_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1995,7 +2252,7 @@ func (x *ResolvedRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolvedRun.ProtoReflect.Descriptor instead.
 func (*ResolvedRun) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{18}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ResolvedRun) GetSpec() *RunSpec {
@@ -2089,7 +2346,7 @@ type ModelConfig struct {
 
 func (x *ModelConfig) Reset() {
 	*x = ModelConfig{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[19]
+	mi := &file_banyan_v1_spec_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2101,7 +2358,7 @@ func (x *ModelConfig) String() string {
 func (*ModelConfig) ProtoMessage() {}
 
 func (x *ModelConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[19]
+	mi := &file_banyan_v1_spec_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2114,7 +2371,7 @@ func (x *ModelConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelConfig.ProtoReflect.Descriptor instead.
 func (*ModelConfig) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{19}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ModelConfig) GetFamily() string {
@@ -2264,7 +2521,7 @@ type RopeScaling struct {
 
 func (x *RopeScaling) Reset() {
 	*x = RopeScaling{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[20]
+	mi := &file_banyan_v1_spec_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2276,7 +2533,7 @@ func (x *RopeScaling) String() string {
 func (*RopeScaling) ProtoMessage() {}
 
 func (x *RopeScaling) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[20]
+	mi := &file_banyan_v1_spec_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2289,7 +2546,7 @@ func (x *RopeScaling) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RopeScaling.ProtoReflect.Descriptor instead.
 func (*RopeScaling) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{20}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RopeScaling) GetKind() string {
@@ -2338,7 +2595,7 @@ type PinnedFile struct {
 
 func (x *PinnedFile) Reset() {
 	*x = PinnedFile{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[21]
+	mi := &file_banyan_v1_spec_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2350,7 +2607,7 @@ func (x *PinnedFile) String() string {
 func (*PinnedFile) ProtoMessage() {}
 
 func (x *PinnedFile) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[21]
+	mi := &file_banyan_v1_spec_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2363,7 +2620,7 @@ func (x *PinnedFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinnedFile.ProtoReflect.Descriptor instead.
 func (*PinnedFile) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{21}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PinnedFile) GetUri() string {
@@ -2401,7 +2658,7 @@ type TokenizerPin struct {
 
 func (x *TokenizerPin) Reset() {
 	*x = TokenizerPin{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[22]
+	mi := &file_banyan_v1_spec_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2413,7 +2670,7 @@ func (x *TokenizerPin) String() string {
 func (*TokenizerPin) ProtoMessage() {}
 
 func (x *TokenizerPin) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[22]
+	mi := &file_banyan_v1_spec_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2426,7 +2683,7 @@ func (x *TokenizerPin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenizerPin.ProtoReflect.Descriptor instead.
 func (*TokenizerPin) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{22}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *TokenizerPin) GetUri() string {
@@ -2473,15 +2730,17 @@ func (x *TokenizerPin) GetBase() *TokenizerPin {
 
 // Corpus is the pinned manifest of all sources.
 type Corpus struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Sources       []*SourceManifest      `protobuf:"bytes,1,rep,name=sources,proto3" json:"sources,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Sources []*SourceManifest      `protobuf:"bytes,1,rep,name=sources,proto3" json:"sources,omitempty"`
+	// What each step is mixed by, segment after segment; none: by weight_q32 of the sources.
+	Mixture       []*MixSegment `protobuf:"bytes,20,rep,name=mixture,proto3" json:"mixture,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Corpus) Reset() {
 	*x = Corpus{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[23]
+	mi := &file_banyan_v1_spec_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2493,7 +2752,7 @@ func (x *Corpus) String() string {
 func (*Corpus) ProtoMessage() {}
 
 func (x *Corpus) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[23]
+	mi := &file_banyan_v1_spec_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2506,7 +2765,7 @@ func (x *Corpus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Corpus.ProtoReflect.Descriptor instead.
 func (*Corpus) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{23}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Corpus) GetSources() []*SourceManifest {
@@ -2516,23 +2775,181 @@ func (x *Corpus) GetSources() []*SourceManifest {
 	return nil
 }
 
+func (x *Corpus) GetMixture() []*MixSegment {
+	if x != nil {
+		return x.Mixture
+	}
+	return nil
+}
+
+// MixSegment holds for the steps after the segment before it. Weights are shares of the target
+// tokens in units of 2^-32, one a source, that sum to 2^32.
+type MixSegment struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	UntilStep uint64                 `protobuf:"varint,1,opt,name=until_step,json=untilStep,proto3" json:"until_step,omitempty"`  // its last step; 0: to the end of the run
+	FromQ32   []uint64               `protobuf:"varint,2,rep,packed,name=from_q32,json=fromQ32,proto3" json:"from_q32,omitempty"` // the weights, or those that a ramp begins with
+	ToQ32     []uint64               `protobuf:"varint,3,rep,packed,name=to_q32,json=toQ32,proto3" json:"to_q32,omitempty"`       // what a ramp ends with; none: the weights stay
+	// The ramp covers ramp_steps steps after this one; an edit may have cut off some of them.
+	RampAfter     uint64 `protobuf:"varint,4,opt,name=ramp_after,json=rampAfter,proto3" json:"ramp_after,omitempty"`
+	RampSteps     uint64 `protobuf:"varint,5,opt,name=ramp_steps,json=rampSteps,proto3" json:"ramp_steps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MixSegment) Reset() {
+	*x = MixSegment{}
+	mi := &file_banyan_v1_spec_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MixSegment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MixSegment) ProtoMessage() {}
+
+func (x *MixSegment) ProtoReflect() protoreflect.Message {
+	mi := &file_banyan_v1_spec_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MixSegment.ProtoReflect.Descriptor instead.
+func (*MixSegment) Descriptor() ([]byte, []int) {
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *MixSegment) GetUntilStep() uint64 {
+	if x != nil {
+		return x.UntilStep
+	}
+	return 0
+}
+
+func (x *MixSegment) GetFromQ32() []uint64 {
+	if x != nil {
+		return x.FromQ32
+	}
+	return nil
+}
+
+func (x *MixSegment) GetToQ32() []uint64 {
+	if x != nil {
+		return x.ToQ32
+	}
+	return nil
+}
+
+func (x *MixSegment) GetRampAfter() uint64 {
+	if x != nil {
+		return x.RampAfter
+	}
+	return 0
+}
+
+func (x *MixSegment) GetRampSteps() uint64 {
+	if x != nil {
+		return x.RampSteps
+	}
+	return 0
+}
+
+// Sample is what was found in some documents of a source: the first ones of the first blocks of its
+// first epoch.
+type Sample struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Documents uint64                 `protobuf:"varint,1,opt,name=documents,proto3" json:"documents,omitempty"`
+	Bytes     uint64                 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`   // of their text, UTF-8
+	Tokens    uint64                 `protobuf:"varint,3,opt,name=tokens,proto3" json:"tokens,omitempty"` // of their text, with EOS, and BOS where it is put before them
+	// Of all the source, estimated; exact where all of it was read; 0: unknown.
+	SourceTokens  uint64 `protobuf:"varint,4,opt,name=source_tokens,json=sourceTokens,proto3" json:"source_tokens,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Sample) Reset() {
+	*x = Sample{}
+	mi := &file_banyan_v1_spec_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Sample) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Sample) ProtoMessage() {}
+
+func (x *Sample) ProtoReflect() protoreflect.Message {
+	mi := &file_banyan_v1_spec_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Sample.ProtoReflect.Descriptor instead.
+func (*Sample) Descriptor() ([]byte, []int) {
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *Sample) GetDocuments() uint64 {
+	if x != nil {
+		return x.Documents
+	}
+	return 0
+}
+
+func (x *Sample) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *Sample) GetTokens() uint64 {
+	if x != nil {
+		return x.Tokens
+	}
+	return 0
+}
+
+func (x *Sample) GetSourceTokens() uint64 {
+	if x != nil {
+		return x.SourceTokens
+	}
+	return 0
+}
+
 type SourceManifest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Lang          string                 `protobuf:"bytes,2,opt,name=lang,proto3" json:"lang,omitempty"`
 	TextField     string                 `protobuf:"bytes,3,opt,name=text_field,json=textField,proto3" json:"text_field,omitempty"`
-	WeightQ32     uint64                 `protobuf:"varint,4,opt,name=weight_q32,json=weightQ32,proto3" json:"weight_q32,omitempty"`    // share of the target tokens in units of 2^-32; all sum to 2^32
+	WeightQ32     uint64                 `protobuf:"varint,4,opt,name=weight_q32,json=weightQ32,proto3" json:"weight_q32,omitempty"`    // share of the target tokens by `weight`, units of 2^-32; all sum to 2^32
 	BlockBytes    uint64                 `protobuf:"varint,5,opt,name=block_bytes,json=blockBytes,proto3" json:"block_bytes,omitempty"` // block size; a file has ceil(size / block_bytes) blocks
 	Blocks        uint64                 `protobuf:"varint,6,opt,name=blocks,proto3" json:"blocks,omitempty"`                           // K
 	Files         []*PinnedFile          `protobuf:"bytes,7,rep,name=files,proto3" json:"files,omitempty"`
 	MaxEpochs     float64                `protobuf:"fixed64,8,opt,name=max_epochs,json=maxEpochs,proto3" json:"max_epochs,omitempty"`
+	Sample        *Sample                `protobuf:"bytes,20,opt,name=sample,proto3" json:"sample,omitempty"` // where weights in bytes or documents, or max_epochs, need it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SourceManifest) Reset() {
 	*x = SourceManifest{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[24]
+	mi := &file_banyan_v1_spec_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2544,7 +2961,7 @@ func (x *SourceManifest) String() string {
 func (*SourceManifest) ProtoMessage() {}
 
 func (x *SourceManifest) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[24]
+	mi := &file_banyan_v1_spec_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2557,7 +2974,7 @@ func (x *SourceManifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceManifest.ProtoReflect.Descriptor instead.
 func (*SourceManifest) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{24}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *SourceManifest) GetName() string {
@@ -2616,6 +3033,13 @@ func (x *SourceManifest) GetMaxEpochs() float64 {
 	return 0
 }
 
+func (x *SourceManifest) GetSample() *Sample {
+	if x != nil {
+		return x.Sample
+	}
+	return nil
+}
+
 var File_banyan_v1_spec_proto protoreflect.FileDescriptor
 
 const file_banyan_v1_spec_proto_rawDesc = "" +
@@ -2647,7 +3071,7 @@ const file_banyan_v1_spec_proto_rawDesc = "" +
 	"\bendpoint\x18\x02 \x01(\tR\bendpoint\x12\x16\n" +
 	"\x06region\x18\x03 \x01(\tR\x06region\x12 \n" +
 	"\vcredentials\x18\x04 \x01(\tR\vcredentials\x12\x1c\n" +
-	"\tchecksums\x18\x05 \x01(\tR\tchecksums\"\xd0\x01\n" +
+	"\tchecksums\x18\x05 \x01(\tR\tchecksums\"\xdc\x02\n" +
 	"\x04Data\x12\x17\n" +
 	"\aseq_len\x18\x01 \x01(\rR\x06seqLen\x12\x10\n" +
 	"\x03bos\x18\x02 \x01(\bR\x03bos\x12\x19\n" +
@@ -2656,7 +3080,23 @@ const file_banyan_v1_spec_proto_rawDesc = "" +
 	"weightUnit\x12\x1d\n" +
 	"\n" +
 	"max_record\x18\x05 \x01(\x04R\tmaxRecord\x12+\n" +
-	"\asources\x18\x06 \x03(\v2\x11.banyan.v1.SourceR\asources\"\xbd\x01\n" +
+	"\asources\x18\x06 \x03(\v2\x11.banyan.v1.SourceR\asources\x12/\n" +
+	"\bschedule\x18\x14 \x03(\v2\x13.banyan.v1.MixPhaseR\bschedule\x12+\n" +
+	"\x05edits\x18\x15 \x03(\v2\x15.banyan.v1.WeightEditR\x05edits\x12,\n" +
+	"\apacking\x18\x16 \x01(\x0e2\x12.banyan.v1.PackingR\apacking\"\x92\x01\n" +
+	"\bMixPhase\x12\x1d\n" +
+	"\n" +
+	"until_step\x18\x01 \x01(\x04R\tuntilStep\x12!\n" +
+	"\funtil_tokens\x18\x02 \x01(\x04R\vuntilTokens\x120\n" +
+	"\aweights\x18\x03 \x03(\v2\x16.banyan.v1.NamedWeightR\aweights\x12\x12\n" +
+	"\x04ramp\x18\x04 \x01(\bR\x04ramp\"[\n" +
+	"\n" +
+	"WeightEdit\x12\x1b\n" +
+	"\tfrom_step\x18\x01 \x01(\x04R\bfromStep\x120\n" +
+	"\aweights\x18\x02 \x03(\v2\x16.banyan.v1.NamedWeightR\aweights\"=\n" +
+	"\vNamedWeight\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\tR\x06source\x12\x16\n" +
+	"\x06weight\x18\x02 \x01(\x01R\x06weight\"\xbd\x01\n" +
 	"\x06Source\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03uri\x18\x02 \x01(\tR\x03uri\x12\x12\n" +
@@ -2807,9 +3247,25 @@ const file_banyan_v1_spec_proto_rawDesc = "" +
 	"vocab_size\x18\x03 \x01(\rR\tvocabSize\x12\x15\n" +
 	"\x06eos_id\x18\x04 \x01(\x05R\x05eosId\x12\x15\n" +
 	"\x06bos_id\x18\x05 \x01(\x05R\x05bosId\x12+\n" +
-	"\x04base\x18\x06 \x01(\v2\x17.banyan.v1.TokenizerPinR\x04base\"=\n" +
+	"\x04base\x18\x06 \x01(\v2\x17.banyan.v1.TokenizerPinR\x04base\"n\n" +
 	"\x06Corpus\x123\n" +
-	"\asources\x18\x01 \x03(\v2\x19.banyan.v1.SourceManifestR\asources\"\xfb\x01\n" +
+	"\asources\x18\x01 \x03(\v2\x19.banyan.v1.SourceManifestR\asources\x12/\n" +
+	"\amixture\x18\x14 \x03(\v2\x15.banyan.v1.MixSegmentR\amixture\"\x9b\x01\n" +
+	"\n" +
+	"MixSegment\x12\x1d\n" +
+	"\n" +
+	"until_step\x18\x01 \x01(\x04R\tuntilStep\x12\x19\n" +
+	"\bfrom_q32\x18\x02 \x03(\x04R\afromQ32\x12\x15\n" +
+	"\x06to_q32\x18\x03 \x03(\x04R\x05toQ32\x12\x1d\n" +
+	"\n" +
+	"ramp_after\x18\x04 \x01(\x04R\trampAfter\x12\x1d\n" +
+	"\n" +
+	"ramp_steps\x18\x05 \x01(\x04R\trampSteps\"y\n" +
+	"\x06Sample\x12\x1c\n" +
+	"\tdocuments\x18\x01 \x01(\x04R\tdocuments\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x16\n" +
+	"\x06tokens\x18\x03 \x01(\x04R\x06tokens\x12#\n" +
+	"\rsource_tokens\x18\x04 \x01(\x04R\fsourceTokens\"\xa6\x02\n" +
 	"\x0eSourceManifest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04lang\x18\x02 \x01(\tR\x04lang\x12\x1d\n" +
@@ -2822,19 +3278,27 @@ const file_banyan_v1_spec_proto_rawDesc = "" +
 	"\x06blocks\x18\x06 \x01(\x04R\x06blocks\x12+\n" +
 	"\x05files\x18\a \x03(\v2\x15.banyan.v1.PinnedFileR\x05files\x12\x1d\n" +
 	"\n" +
-	"max_epochs\x18\b \x01(\x01R\tmaxEpochs*c\n" +
+	"max_epochs\x18\b \x01(\x01R\tmaxEpochs\x12)\n" +
+	"\x06sample\x18\x14 \x01(\v2\x11.banyan.v1.SampleR\x06sample*c\n" +
 	"\tVocabInit\x12\x1a\n" +
 	"\x16VOCAB_INIT_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eMEAN_SUBTOKENS\x10\x01\x12\f\n" +
 	"\bMEAN_ALL\x10\x02\x12\f\n" +
 	"\bGAUSSIAN\x10\x03\x12\n" +
 	"\n" +
-	"\x06RANDOM\x10\x04*5\n" +
+	"\x06RANDOM\x10\x04*O\n" +
 	"\n" +
 	"WeightUnit\x12\x1b\n" +
 	"\x17WEIGHT_UNIT_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
-	"\x06TOKENS\x10\x01*1\n" +
+	"\x06TOKENS\x10\x01\x12\t\n" +
+	"\x05BYTES\x10\x02\x12\r\n" +
+	"\tDOCUMENTS\x10\x03*<\n" +
+	"\aPacking\x12\x17\n" +
+	"\x13PACKING_UNSPECIFIED\x10\x00\x12\n" +
+	"\n" +
+	"\x06CONCAT\x10\x01\x12\f\n" +
+	"\bBEST_FIT\x10\x02*1\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\a\n" +
 	"\x03NEW\x10\x01\x12\n" +
@@ -2884,94 +3348,107 @@ func file_banyan_v1_spec_proto_rawDescGZIP() []byte {
 	return file_banyan_v1_spec_proto_rawDescData
 }
 
-var file_banyan_v1_spec_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
-var file_banyan_v1_spec_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_banyan_v1_spec_proto_enumTypes = make([]protoimpl.EnumInfo, 12)
+var file_banyan_v1_spec_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_banyan_v1_spec_proto_goTypes = []any{
 	(VocabInit)(0),         // 0: banyan.v1.VocabInit
 	(WeightUnit)(0),        // 1: banyan.v1.WeightUnit
-	(Role)(0),              // 2: banyan.v1.Role
-	(Sharding)(0),          // 3: banyan.v1.Sharding
-	(Precision)(0),         // 4: banyan.v1.Precision
-	(Numerics)(0),          // 5: banyan.v1.Numerics
-	(Recompute)(0),         // 6: banyan.v1.Recompute
-	(ScheduleKind)(0),      // 7: banyan.v1.ScheduleKind
-	(Device)(0),            // 8: banyan.v1.Device
-	(Spike_Policy)(0),      // 9: banyan.v1.Spike.Policy
-	(Guard_Action)(0),      // 10: banyan.v1.Guard.Action
-	(*RunSpec)(nil),        // 11: banyan.v1.RunSpec
-	(*Base)(nil),           // 12: banyan.v1.Base
-	(*ExtendVocab)(nil),    // 13: banyan.v1.ExtendVocab
-	(*Store)(nil),          // 14: banyan.v1.Store
-	(*Data)(nil),           // 15: banyan.v1.Data
-	(*Source)(nil),         // 16: banyan.v1.Source
-	(*Train)(nil),          // 17: banyan.v1.Train
-	(*Phase)(nil),          // 18: banyan.v1.Phase
-	(*Spike)(nil),          // 19: banyan.v1.Spike
-	(*Eval)(nil),           // 20: banyan.v1.Eval
-	(*EvalSet)(nil),        // 21: banyan.v1.EvalSet
-	(*Guard)(nil),          // 22: banyan.v1.Guard
-	(*Optimizer)(nil),      // 23: banyan.v1.Optimizer
-	(*LrSchedule)(nil),     // 24: banyan.v1.LrSchedule
-	(*Span)(nil),           // 25: banyan.v1.Span
-	(*Checkpoint)(nil),     // 26: banyan.v1.Checkpoint
-	(*Resources)(nil),      // 27: banyan.v1.Resources
-	(*Range)(nil),          // 28: banyan.v1.Range
-	(*ResolvedRun)(nil),    // 29: banyan.v1.ResolvedRun
-	(*ModelConfig)(nil),    // 30: banyan.v1.ModelConfig
-	(*RopeScaling)(nil),    // 31: banyan.v1.RopeScaling
-	(*PinnedFile)(nil),     // 32: banyan.v1.PinnedFile
-	(*TokenizerPin)(nil),   // 33: banyan.v1.TokenizerPin
-	(*Corpus)(nil),         // 34: banyan.v1.Corpus
-	(*SourceManifest)(nil), // 35: banyan.v1.SourceManifest
+	(Packing)(0),           // 2: banyan.v1.Packing
+	(Role)(0),              // 3: banyan.v1.Role
+	(Sharding)(0),          // 4: banyan.v1.Sharding
+	(Precision)(0),         // 5: banyan.v1.Precision
+	(Numerics)(0),          // 6: banyan.v1.Numerics
+	(Recompute)(0),         // 7: banyan.v1.Recompute
+	(ScheduleKind)(0),      // 8: banyan.v1.ScheduleKind
+	(Device)(0),            // 9: banyan.v1.Device
+	(Spike_Policy)(0),      // 10: banyan.v1.Spike.Policy
+	(Guard_Action)(0),      // 11: banyan.v1.Guard.Action
+	(*RunSpec)(nil),        // 12: banyan.v1.RunSpec
+	(*Base)(nil),           // 13: banyan.v1.Base
+	(*ExtendVocab)(nil),    // 14: banyan.v1.ExtendVocab
+	(*Store)(nil),          // 15: banyan.v1.Store
+	(*Data)(nil),           // 16: banyan.v1.Data
+	(*MixPhase)(nil),       // 17: banyan.v1.MixPhase
+	(*WeightEdit)(nil),     // 18: banyan.v1.WeightEdit
+	(*NamedWeight)(nil),    // 19: banyan.v1.NamedWeight
+	(*Source)(nil),         // 20: banyan.v1.Source
+	(*Train)(nil),          // 21: banyan.v1.Train
+	(*Phase)(nil),          // 22: banyan.v1.Phase
+	(*Spike)(nil),          // 23: banyan.v1.Spike
+	(*Eval)(nil),           // 24: banyan.v1.Eval
+	(*EvalSet)(nil),        // 25: banyan.v1.EvalSet
+	(*Guard)(nil),          // 26: banyan.v1.Guard
+	(*Optimizer)(nil),      // 27: banyan.v1.Optimizer
+	(*LrSchedule)(nil),     // 28: banyan.v1.LrSchedule
+	(*Span)(nil),           // 29: banyan.v1.Span
+	(*Checkpoint)(nil),     // 30: banyan.v1.Checkpoint
+	(*Resources)(nil),      // 31: banyan.v1.Resources
+	(*Range)(nil),          // 32: banyan.v1.Range
+	(*ResolvedRun)(nil),    // 33: banyan.v1.ResolvedRun
+	(*ModelConfig)(nil),    // 34: banyan.v1.ModelConfig
+	(*RopeScaling)(nil),    // 35: banyan.v1.RopeScaling
+	(*PinnedFile)(nil),     // 36: banyan.v1.PinnedFile
+	(*TokenizerPin)(nil),   // 37: banyan.v1.TokenizerPin
+	(*Corpus)(nil),         // 38: banyan.v1.Corpus
+	(*MixSegment)(nil),     // 39: banyan.v1.MixSegment
+	(*Sample)(nil),         // 40: banyan.v1.Sample
+	(*SourceManifest)(nil), // 41: banyan.v1.SourceManifest
 }
 var file_banyan_v1_spec_proto_depIdxs = []int32{
-	12, // 0: banyan.v1.RunSpec.base:type_name -> banyan.v1.Base
-	14, // 1: banyan.v1.RunSpec.stores:type_name -> banyan.v1.Store
-	15, // 2: banyan.v1.RunSpec.data:type_name -> banyan.v1.Data
-	17, // 3: banyan.v1.RunSpec.train:type_name -> banyan.v1.Train
-	26, // 4: banyan.v1.RunSpec.checkpoint:type_name -> banyan.v1.Checkpoint
-	27, // 5: banyan.v1.RunSpec.resources:type_name -> banyan.v1.Resources
-	20, // 6: banyan.v1.RunSpec.eval:type_name -> banyan.v1.Eval
-	13, // 7: banyan.v1.Base.extend_vocab:type_name -> banyan.v1.ExtendVocab
+	13, // 0: banyan.v1.RunSpec.base:type_name -> banyan.v1.Base
+	15, // 1: banyan.v1.RunSpec.stores:type_name -> banyan.v1.Store
+	16, // 2: banyan.v1.RunSpec.data:type_name -> banyan.v1.Data
+	21, // 3: banyan.v1.RunSpec.train:type_name -> banyan.v1.Train
+	30, // 4: banyan.v1.RunSpec.checkpoint:type_name -> banyan.v1.Checkpoint
+	31, // 5: banyan.v1.RunSpec.resources:type_name -> banyan.v1.Resources
+	24, // 6: banyan.v1.RunSpec.eval:type_name -> banyan.v1.Eval
+	14, // 7: banyan.v1.Base.extend_vocab:type_name -> banyan.v1.ExtendVocab
 	0,  // 8: banyan.v1.ExtendVocab.init:type_name -> banyan.v1.VocabInit
 	0,  // 9: banyan.v1.ExtendVocab.init_output:type_name -> banyan.v1.VocabInit
 	1,  // 10: banyan.v1.Data.weight_unit:type_name -> banyan.v1.WeightUnit
-	16, // 11: banyan.v1.Data.sources:type_name -> banyan.v1.Source
-	2,  // 12: banyan.v1.Source.role:type_name -> banyan.v1.Role
-	3,  // 13: banyan.v1.Train.sharding:type_name -> banyan.v1.Sharding
-	4,  // 14: banyan.v1.Train.precision:type_name -> banyan.v1.Precision
-	5,  // 15: banyan.v1.Train.numerics:type_name -> banyan.v1.Numerics
-	23, // 16: banyan.v1.Train.optimizer:type_name -> banyan.v1.Optimizer
-	24, // 17: banyan.v1.Train.schedule:type_name -> banyan.v1.LrSchedule
-	6,  // 18: banyan.v1.Train.recompute:type_name -> banyan.v1.Recompute
-	19, // 19: banyan.v1.Train.spike:type_name -> banyan.v1.Spike
-	18, // 20: banyan.v1.Train.phases:type_name -> banyan.v1.Phase
-	25, // 21: banyan.v1.Phase.until:type_name -> banyan.v1.Span
-	9,  // 22: banyan.v1.Spike.non_finite:type_name -> banyan.v1.Spike.Policy
-	9,  // 23: banyan.v1.Spike.loss:type_name -> banyan.v1.Spike.Policy
-	21, // 24: banyan.v1.Eval.sets:type_name -> banyan.v1.EvalSet
-	22, // 25: banyan.v1.Eval.guard:type_name -> banyan.v1.Guard
-	10, // 26: banyan.v1.Guard.action:type_name -> banyan.v1.Guard.Action
-	7,  // 27: banyan.v1.LrSchedule.kind:type_name -> banyan.v1.ScheduleKind
-	25, // 28: banyan.v1.LrSchedule.warmup:type_name -> banyan.v1.Span
-	25, // 29: banyan.v1.LrSchedule.decay:type_name -> banyan.v1.Span
-	28, // 30: banyan.v1.Resources.workers:type_name -> banyan.v1.Range
-	8,  // 31: banyan.v1.Resources.device:type_name -> banyan.v1.Device
-	11, // 32: banyan.v1.ResolvedRun.spec:type_name -> banyan.v1.RunSpec
-	30, // 33: banyan.v1.ResolvedRun.model:type_name -> banyan.v1.ModelConfig
-	34, // 34: banyan.v1.ResolvedRun.corpus:type_name -> banyan.v1.Corpus
-	32, // 35: banyan.v1.ResolvedRun.base_files:type_name -> banyan.v1.PinnedFile
-	33, // 36: banyan.v1.ResolvedRun.tokenizer:type_name -> banyan.v1.TokenizerPin
-	35, // 37: banyan.v1.ResolvedRun.eval_sets:type_name -> banyan.v1.SourceManifest
-	31, // 38: banyan.v1.ModelConfig.rope_scaling:type_name -> banyan.v1.RopeScaling
-	33, // 39: banyan.v1.TokenizerPin.base:type_name -> banyan.v1.TokenizerPin
-	35, // 40: banyan.v1.Corpus.sources:type_name -> banyan.v1.SourceManifest
-	32, // 41: banyan.v1.SourceManifest.files:type_name -> banyan.v1.PinnedFile
-	42, // [42:42] is the sub-list for method output_type
-	42, // [42:42] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	20, // 11: banyan.v1.Data.sources:type_name -> banyan.v1.Source
+	17, // 12: banyan.v1.Data.schedule:type_name -> banyan.v1.MixPhase
+	18, // 13: banyan.v1.Data.edits:type_name -> banyan.v1.WeightEdit
+	2,  // 14: banyan.v1.Data.packing:type_name -> banyan.v1.Packing
+	19, // 15: banyan.v1.MixPhase.weights:type_name -> banyan.v1.NamedWeight
+	19, // 16: banyan.v1.WeightEdit.weights:type_name -> banyan.v1.NamedWeight
+	3,  // 17: banyan.v1.Source.role:type_name -> banyan.v1.Role
+	4,  // 18: banyan.v1.Train.sharding:type_name -> banyan.v1.Sharding
+	5,  // 19: banyan.v1.Train.precision:type_name -> banyan.v1.Precision
+	6,  // 20: banyan.v1.Train.numerics:type_name -> banyan.v1.Numerics
+	27, // 21: banyan.v1.Train.optimizer:type_name -> banyan.v1.Optimizer
+	28, // 22: banyan.v1.Train.schedule:type_name -> banyan.v1.LrSchedule
+	7,  // 23: banyan.v1.Train.recompute:type_name -> banyan.v1.Recompute
+	23, // 24: banyan.v1.Train.spike:type_name -> banyan.v1.Spike
+	22, // 25: banyan.v1.Train.phases:type_name -> banyan.v1.Phase
+	29, // 26: banyan.v1.Phase.until:type_name -> banyan.v1.Span
+	10, // 27: banyan.v1.Spike.non_finite:type_name -> banyan.v1.Spike.Policy
+	10, // 28: banyan.v1.Spike.loss:type_name -> banyan.v1.Spike.Policy
+	25, // 29: banyan.v1.Eval.sets:type_name -> banyan.v1.EvalSet
+	26, // 30: banyan.v1.Eval.guard:type_name -> banyan.v1.Guard
+	11, // 31: banyan.v1.Guard.action:type_name -> banyan.v1.Guard.Action
+	8,  // 32: banyan.v1.LrSchedule.kind:type_name -> banyan.v1.ScheduleKind
+	29, // 33: banyan.v1.LrSchedule.warmup:type_name -> banyan.v1.Span
+	29, // 34: banyan.v1.LrSchedule.decay:type_name -> banyan.v1.Span
+	32, // 35: banyan.v1.Resources.workers:type_name -> banyan.v1.Range
+	9,  // 36: banyan.v1.Resources.device:type_name -> banyan.v1.Device
+	12, // 37: banyan.v1.ResolvedRun.spec:type_name -> banyan.v1.RunSpec
+	34, // 38: banyan.v1.ResolvedRun.model:type_name -> banyan.v1.ModelConfig
+	38, // 39: banyan.v1.ResolvedRun.corpus:type_name -> banyan.v1.Corpus
+	36, // 40: banyan.v1.ResolvedRun.base_files:type_name -> banyan.v1.PinnedFile
+	37, // 41: banyan.v1.ResolvedRun.tokenizer:type_name -> banyan.v1.TokenizerPin
+	41, // 42: banyan.v1.ResolvedRun.eval_sets:type_name -> banyan.v1.SourceManifest
+	35, // 43: banyan.v1.ModelConfig.rope_scaling:type_name -> banyan.v1.RopeScaling
+	37, // 44: banyan.v1.TokenizerPin.base:type_name -> banyan.v1.TokenizerPin
+	41, // 45: banyan.v1.Corpus.sources:type_name -> banyan.v1.SourceManifest
+	39, // 46: banyan.v1.Corpus.mixture:type_name -> banyan.v1.MixSegment
+	36, // 47: banyan.v1.SourceManifest.files:type_name -> banyan.v1.PinnedFile
+	40, // 48: banyan.v1.SourceManifest.sample:type_name -> banyan.v1.Sample
+	49, // [49:49] is the sub-list for method output_type
+	49, // [49:49] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_banyan_v1_spec_proto_init() }
@@ -2984,8 +3461,8 @@ func file_banyan_v1_spec_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_banyan_v1_spec_proto_rawDesc), len(file_banyan_v1_spec_proto_rawDesc)),
-			NumEnums:      11,
-			NumMessages:   25,
+			NumEnums:      12,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -133,7 +133,7 @@ func (x ApplyResult_Code) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ApplyResult_Code.Descriptor instead.
 func (ApplyResult_Code) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{18, 0}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{19, 0}
 }
 
 type Run struct {
@@ -154,8 +154,12 @@ type Run struct {
 	ResumeStep     uint64                 `protobuf:"varint,14,opt,name=resume_step,json=resumeStep,proto3" json:"resume_step,omitempty"` // step of the checkpoint the newest generation started from
 	EditedStep     uint64                 `protobuf:"varint,16,opt,name=edited_step,json=editedStep,proto3" json:"edited_step,omitempty"` // step at which the newest edit took effect; what came before
 	// was trained by another spec and is never resumed from
-	ResumedStep   uint64   `protobuf:"varint,17,opt,name=resumed_step,json=resumedStep,proto3" json:"resumed_step,omitempty"` // where a user last resumed the run; 0: never
-	Events        []*Event `protobuf:"bytes,15,rep,name=events,proto3" json:"events,omitempty"`                               // the newest ones, so that a new leader can publish what its
+	ResumedStep uint64 `protobuf:"varint,17,opt,name=resumed_step,json=resumedStep,proto3" json:"resumed_step,omitempty"` // where a user last resumed the run; 0: never
+	// Set while a generation lives that began before an edit of the mixture: what the next one will
+	// run. `resolved` is what the live one runs.
+	Next          *ResolvedRun `protobuf:"bytes,20,opt,name=next,proto3" json:"next,omitempty"`
+	NextStep      uint64       `protobuf:"varint,21,opt,name=next_step,json=nextStep,proto3" json:"next_step,omitempty"` // the first step that differs under `next`
+	Events        []*Event     `protobuf:"bytes,15,rep,name=events,proto3" json:"events,omitempty"`                      // the newest ones, so that a new leader can publish what its
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -298,6 +302,20 @@ func (x *Run) GetEditedStep() uint64 {
 func (x *Run) GetResumedStep() uint64 {
 	if x != nil {
 		return x.ResumedStep
+	}
+	return 0
+}
+
+func (x *Run) GetNext() *ResolvedRun {
+	if x != nil {
+		return x.Next
+	}
+	return nil
+}
+
+func (x *Run) GetNextStep() uint64 {
+	if x != nil {
+		return x.NextStep
 	}
 	return 0
 }
@@ -651,6 +669,7 @@ type Command struct {
 	//	*Command_RetireCheckpoint
 	//	*Command_MarkCorrupt
 	//	*Command_Finish
+	//	*Command_SetWeights
 	Command       isCommand_Command `protobuf_oneof:"command"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -806,6 +825,15 @@ func (x *Command) GetFinish() *FinishRun {
 	return nil
 }
 
+func (x *Command) GetSetWeights() *SetWeights {
+	if x != nil {
+		if x, ok := x.Command.(*Command_SetWeights); ok {
+			return x.SetWeights
+		}
+	}
+	return nil
+}
+
 type isCommand_Command interface {
 	isCommand_Command()
 }
@@ -854,6 +882,10 @@ type Command_Finish struct {
 	Finish *FinishRun `protobuf:"bytes,20,opt,name=finish,proto3,oneof"`
 }
 
+type Command_SetWeights struct {
+	SetWeights *SetWeights `protobuf:"bytes,21,opt,name=set_weights,json=setWeights,proto3,oneof"`
+}
+
 func (*Command_Launch) isCommand_Command() {}
 
 func (*Command_Stop) isCommand_Command() {}
@@ -875,6 +907,8 @@ func (*Command_RetireCheckpoint) isCommand_Command() {}
 func (*Command_MarkCorrupt) isCommand_Command() {}
 
 func (*Command_Finish) isCommand_Command() {}
+
+func (*Command_SetWeights) isCommand_Command() {}
 
 type LaunchRun struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1040,6 +1074,91 @@ func (x *ResumeRun) GetEdit() string {
 	return ""
 }
 
+// SetWeights edits the mixture of a run from a future step on.
+type SetWeights struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Run           string                 `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
+	Resolved      *ResolvedRun           `protobuf:"bytes,2,opt,name=resolved,proto3" json:"resolved,omitempty"`                                // with the edit
+	BaseDigest    string                 `protobuf:"bytes,3,opt,name=base_digest,json=baseDigest,proto3" json:"base_digest,omitempty"`          // of the resolved run that was edited: refused if it is another by now
+	FromStep      uint64                 `protobuf:"varint,4,opt,name=from_step,json=fromStep,proto3" json:"from_step,omitempty"`               // the first step that differs
+	Edit          string                 `protobuf:"bytes,5,opt,name=edit,proto3" json:"edit,omitempty"`                                        // for the event
+	LastSeenStep  uint64                 `protobuf:"varint,6,opt,name=last_seen_step,json=lastSeenStep,proto3" json:"last_seen_step,omitempty"` // newest step record known
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetWeights) Reset() {
+	*x = SetWeights{}
+	mi := &file_banyan_v1_state_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetWeights) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetWeights) ProtoMessage() {}
+
+func (x *SetWeights) ProtoReflect() protoreflect.Message {
+	mi := &file_banyan_v1_state_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetWeights.ProtoReflect.Descriptor instead.
+func (*SetWeights) Descriptor() ([]byte, []int) {
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *SetWeights) GetRun() string {
+	if x != nil {
+		return x.Run
+	}
+	return ""
+}
+
+func (x *SetWeights) GetResolved() *ResolvedRun {
+	if x != nil {
+		return x.Resolved
+	}
+	return nil
+}
+
+func (x *SetWeights) GetBaseDigest() string {
+	if x != nil {
+		return x.BaseDigest
+	}
+	return ""
+}
+
+func (x *SetWeights) GetFromStep() uint64 {
+	if x != nil {
+		return x.FromStep
+	}
+	return 0
+}
+
+func (x *SetWeights) GetEdit() string {
+	if x != nil {
+		return x.Edit
+	}
+	return ""
+}
+
+func (x *SetWeights) GetLastSeenStep() uint64 {
+	if x != nil {
+		return x.LastSeenStep
+	}
+	return 0
+}
+
 type RegisterWorker struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Worker        *WorkerInfo            `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
@@ -1049,7 +1168,7 @@ type RegisterWorker struct {
 
 func (x *RegisterWorker) Reset() {
 	*x = RegisterWorker{}
-	mi := &file_banyan_v1_state_proto_msgTypes[10]
+	mi := &file_banyan_v1_state_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1061,7 +1180,7 @@ func (x *RegisterWorker) String() string {
 func (*RegisterWorker) ProtoMessage() {}
 
 func (x *RegisterWorker) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[10]
+	mi := &file_banyan_v1_state_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1074,7 +1193,7 @@ func (x *RegisterWorker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterWorker.ProtoReflect.Descriptor instead.
 func (*RegisterWorker) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{10}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RegisterWorker) GetWorker() *WorkerInfo {
@@ -1099,7 +1218,7 @@ type AssignGeneration struct {
 
 func (x *AssignGeneration) Reset() {
 	*x = AssignGeneration{}
-	mi := &file_banyan_v1_state_proto_msgTypes[11]
+	mi := &file_banyan_v1_state_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1111,7 +1230,7 @@ func (x *AssignGeneration) String() string {
 func (*AssignGeneration) ProtoMessage() {}
 
 func (x *AssignGeneration) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[11]
+	mi := &file_banyan_v1_state_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1124,7 +1243,7 @@ func (x *AssignGeneration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignGeneration.ProtoReflect.Descriptor instead.
 func (*AssignGeneration) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{11}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AssignGeneration) GetRun() string {
@@ -1186,7 +1305,7 @@ type MarkRunning struct {
 
 func (x *MarkRunning) Reset() {
 	*x = MarkRunning{}
-	mi := &file_banyan_v1_state_proto_msgTypes[12]
+	mi := &file_banyan_v1_state_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1198,7 +1317,7 @@ func (x *MarkRunning) String() string {
 func (*MarkRunning) ProtoMessage() {}
 
 func (x *MarkRunning) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[12]
+	mi := &file_banyan_v1_state_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1211,7 +1330,7 @@ func (x *MarkRunning) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MarkRunning.ProtoReflect.Descriptor instead.
 func (*MarkRunning) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{12}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *MarkRunning) GetRun() string {
@@ -1241,7 +1360,7 @@ type EndGeneration struct {
 
 func (x *EndGeneration) Reset() {
 	*x = EndGeneration{}
-	mi := &file_banyan_v1_state_proto_msgTypes[13]
+	mi := &file_banyan_v1_state_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1253,7 +1372,7 @@ func (x *EndGeneration) String() string {
 func (*EndGeneration) ProtoMessage() {}
 
 func (x *EndGeneration) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[13]
+	mi := &file_banyan_v1_state_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1266,7 +1385,7 @@ func (x *EndGeneration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndGeneration.ProtoReflect.Descriptor instead.
 func (*EndGeneration) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{13}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *EndGeneration) GetRun() string {
@@ -1314,7 +1433,7 @@ type CommitCheckpoint struct {
 
 func (x *CommitCheckpoint) Reset() {
 	*x = CommitCheckpoint{}
-	mi := &file_banyan_v1_state_proto_msgTypes[14]
+	mi := &file_banyan_v1_state_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1326,7 +1445,7 @@ func (x *CommitCheckpoint) String() string {
 func (*CommitCheckpoint) ProtoMessage() {}
 
 func (x *CommitCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[14]
+	mi := &file_banyan_v1_state_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1339,7 +1458,7 @@ func (x *CommitCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitCheckpoint.ProtoReflect.Descriptor instead.
 func (*CommitCheckpoint) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{14}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CommitCheckpoint) GetRun() string {
@@ -1367,7 +1486,7 @@ type RetireCheckpoint struct {
 
 func (x *RetireCheckpoint) Reset() {
 	*x = RetireCheckpoint{}
-	mi := &file_banyan_v1_state_proto_msgTypes[15]
+	mi := &file_banyan_v1_state_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1379,7 +1498,7 @@ func (x *RetireCheckpoint) String() string {
 func (*RetireCheckpoint) ProtoMessage() {}
 
 func (x *RetireCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[15]
+	mi := &file_banyan_v1_state_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1392,7 +1511,7 @@ func (x *RetireCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetireCheckpoint.ProtoReflect.Descriptor instead.
 func (*RetireCheckpoint) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{15}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RetireCheckpoint) GetRun() string {
@@ -1428,7 +1547,7 @@ type MarkCheckpointCorrupt struct {
 
 func (x *MarkCheckpointCorrupt) Reset() {
 	*x = MarkCheckpointCorrupt{}
-	mi := &file_banyan_v1_state_proto_msgTypes[16]
+	mi := &file_banyan_v1_state_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1440,7 +1559,7 @@ func (x *MarkCheckpointCorrupt) String() string {
 func (*MarkCheckpointCorrupt) ProtoMessage() {}
 
 func (x *MarkCheckpointCorrupt) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[16]
+	mi := &file_banyan_v1_state_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1453,7 +1572,7 @@ func (x *MarkCheckpointCorrupt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MarkCheckpointCorrupt.ProtoReflect.Descriptor instead.
 func (*MarkCheckpointCorrupt) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{16}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *MarkCheckpointCorrupt) GetRun() string {
@@ -1496,7 +1615,7 @@ type FinishRun struct {
 
 func (x *FinishRun) Reset() {
 	*x = FinishRun{}
-	mi := &file_banyan_v1_state_proto_msgTypes[17]
+	mi := &file_banyan_v1_state_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1508,7 +1627,7 @@ func (x *FinishRun) String() string {
 func (*FinishRun) ProtoMessage() {}
 
 func (x *FinishRun) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[17]
+	mi := &file_banyan_v1_state_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1521,7 +1640,7 @@ func (x *FinishRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishRun.ProtoReflect.Descriptor instead.
 func (*FinishRun) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{17}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *FinishRun) GetRun() string {
@@ -1566,7 +1685,7 @@ type ApplyResult struct {
 
 func (x *ApplyResult) Reset() {
 	*x = ApplyResult{}
-	mi := &file_banyan_v1_state_proto_msgTypes[18]
+	mi := &file_banyan_v1_state_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1578,7 +1697,7 @@ func (x *ApplyResult) String() string {
 func (*ApplyResult) ProtoMessage() {}
 
 func (x *ApplyResult) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[18]
+	mi := &file_banyan_v1_state_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1591,7 +1710,7 @@ func (x *ApplyResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyResult.ProtoReflect.Descriptor instead.
 func (*ApplyResult) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{18}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ApplyResult) GetCode() ApplyResult_Code {
@@ -1633,7 +1752,7 @@ var File_banyan_v1_state_proto protoreflect.FileDescriptor
 
 const file_banyan_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x15banyan/v1/state.proto\x12\tbanyan.v1\x1a\x16banyan/v1/record.proto\x1a\x14banyan/v1/spec.proto\"\xf1\x04\n" +
+	"\x15banyan/v1/state.proto\x12\tbanyan.v1\x1a\x16banyan/v1/record.proto\x1a\x14banyan/v1/spec.proto\"\xba\x05\n" +
 	"\x03Run\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12)\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x13.banyan.v1.RunStateR\x05state\x122\n" +
@@ -1655,7 +1774,9 @@ const file_banyan_v1_state_proto_rawDesc = "" +
 	"resumeStep\x12\x1f\n" +
 	"\vedited_step\x18\x10 \x01(\x04R\n" +
 	"editedStep\x12!\n" +
-	"\fresumed_step\x18\x11 \x01(\x04R\vresumedStep\x12(\n" +
+	"\fresumed_step\x18\x11 \x01(\x04R\vresumedStep\x12*\n" +
+	"\x04next\x18\x14 \x01(\v2\x16.banyan.v1.ResolvedRunR\x04next\x12\x1b\n" +
+	"\tnext_step\x18\x15 \x01(\x04R\bnextStep\x12(\n" +
 	"\x06events\x18\x0f \x03(\v2\x10.banyan.v1.EventR\x06events\"O\n" +
 	"\tRankPlace\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\rR\x04rank\x12\x16\n" +
@@ -1684,7 +1805,7 @@ const file_banyan_v1_state_proto_rawDesc = "" +
 	"\rRequestRecord\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x10\n" +
-	"\x03run\x18\x02 \x01(\tR\x03run\"\xd9\x05\n" +
+	"\x03run\x18\x02 \x01(\tR\x03run\"\x93\x06\n" +
 	"\aCommand\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x17\n" +
@@ -1700,7 +1821,9 @@ const file_banyan_v1_state_proto_rawDesc = "" +
 	"\x11commit_checkpoint\x18\x11 \x01(\v2\x1b.banyan.v1.CommitCheckpointH\x00R\x10commitCheckpoint\x12J\n" +
 	"\x11retire_checkpoint\x18\x12 \x01(\v2\x1b.banyan.v1.RetireCheckpointH\x00R\x10retireCheckpoint\x12E\n" +
 	"\fmark_corrupt\x18\x13 \x01(\v2 .banyan.v1.MarkCheckpointCorruptH\x00R\vmarkCorrupt\x12.\n" +
-	"\x06finish\x18\x14 \x01(\v2\x14.banyan.v1.FinishRunH\x00R\x06finishB\t\n" +
+	"\x06finish\x18\x14 \x01(\v2\x14.banyan.v1.FinishRunH\x00R\x06finish\x128\n" +
+	"\vset_weights\x18\x15 \x01(\v2\x15.banyan.v1.SetWeightsH\x00R\n" +
+	"setWeightsB\t\n" +
 	"\acommand\"n\n" +
 	"\tLaunchRun\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x122\n" +
@@ -1711,7 +1834,16 @@ const file_banyan_v1_state_proto_rawDesc = "" +
 	"\tResumeRun\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x122\n" +
 	"\bresolved\x18\x02 \x01(\v2\x16.banyan.v1.ResolvedRunR\bresolved\x12\x12\n" +
-	"\x04edit\x18\x03 \x01(\tR\x04edit\"?\n" +
+	"\x04edit\x18\x03 \x01(\tR\x04edit\"\xca\x01\n" +
+	"\n" +
+	"SetWeights\x12\x10\n" +
+	"\x03run\x18\x01 \x01(\tR\x03run\x122\n" +
+	"\bresolved\x18\x02 \x01(\v2\x16.banyan.v1.ResolvedRunR\bresolved\x12\x1f\n" +
+	"\vbase_digest\x18\x03 \x01(\tR\n" +
+	"baseDigest\x12\x1b\n" +
+	"\tfrom_step\x18\x04 \x01(\x04R\bfromStep\x12\x12\n" +
+	"\x04edit\x18\x05 \x01(\tR\x04edit\x12$\n" +
+	"\x0elast_seen_step\x18\x06 \x01(\x04R\flastSeenStep\"?\n" +
 	"\x0eRegisterWorker\x12-\n" +
 	"\x06worker\x18\x01 \x01(\v2\x15.banyan.v1.WorkerInfoR\x06worker\"\xec\x01\n" +
 	"\x10AssignGeneration\x12\x10\n" +
@@ -1797,7 +1929,7 @@ func file_banyan_v1_state_proto_rawDescGZIP() []byte {
 }
 
 var file_banyan_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_banyan_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_banyan_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_banyan_v1_state_proto_goTypes = []any{
 	(RunState)(0),                 // 0: banyan.v1.RunState
 	(ApplyResult_Code)(0),         // 1: banyan.v1.ApplyResult.Code
@@ -1811,51 +1943,55 @@ var file_banyan_v1_state_proto_goTypes = []any{
 	(*LaunchRun)(nil),             // 9: banyan.v1.LaunchRun
 	(*StopRun)(nil),               // 10: banyan.v1.StopRun
 	(*ResumeRun)(nil),             // 11: banyan.v1.ResumeRun
-	(*RegisterWorker)(nil),        // 12: banyan.v1.RegisterWorker
-	(*AssignGeneration)(nil),      // 13: banyan.v1.AssignGeneration
-	(*MarkRunning)(nil),           // 14: banyan.v1.MarkRunning
-	(*EndGeneration)(nil),         // 15: banyan.v1.EndGeneration
-	(*CommitCheckpoint)(nil),      // 16: banyan.v1.CommitCheckpoint
-	(*RetireCheckpoint)(nil),      // 17: banyan.v1.RetireCheckpoint
-	(*MarkCheckpointCorrupt)(nil), // 18: banyan.v1.MarkCheckpointCorrupt
-	(*FinishRun)(nil),             // 19: banyan.v1.FinishRun
-	(*ApplyResult)(nil),           // 20: banyan.v1.ApplyResult
-	(*ResolvedRun)(nil),           // 21: banyan.v1.ResolvedRun
-	(*Event)(nil),                 // 22: banyan.v1.Event
+	(*SetWeights)(nil),            // 12: banyan.v1.SetWeights
+	(*RegisterWorker)(nil),        // 13: banyan.v1.RegisterWorker
+	(*AssignGeneration)(nil),      // 14: banyan.v1.AssignGeneration
+	(*MarkRunning)(nil),           // 15: banyan.v1.MarkRunning
+	(*EndGeneration)(nil),         // 16: banyan.v1.EndGeneration
+	(*CommitCheckpoint)(nil),      // 17: banyan.v1.CommitCheckpoint
+	(*RetireCheckpoint)(nil),      // 18: banyan.v1.RetireCheckpoint
+	(*MarkCheckpointCorrupt)(nil), // 19: banyan.v1.MarkCheckpointCorrupt
+	(*FinishRun)(nil),             // 20: banyan.v1.FinishRun
+	(*ApplyResult)(nil),           // 21: banyan.v1.ApplyResult
+	(*ResolvedRun)(nil),           // 22: banyan.v1.ResolvedRun
+	(*Event)(nil),                 // 23: banyan.v1.Event
 }
 var file_banyan_v1_state_proto_depIdxs = []int32{
 	0,  // 0: banyan.v1.Run.state:type_name -> banyan.v1.RunState
-	21, // 1: banyan.v1.Run.resolved:type_name -> banyan.v1.ResolvedRun
+	22, // 1: banyan.v1.Run.resolved:type_name -> banyan.v1.ResolvedRun
 	3,  // 2: banyan.v1.Run.ranks:type_name -> banyan.v1.RankPlace
 	4,  // 3: banyan.v1.Run.checkpoints:type_name -> banyan.v1.CheckpointRef
-	22, // 4: banyan.v1.Run.events:type_name -> banyan.v1.Event
-	2,  // 5: banyan.v1.ClusterState.runs:type_name -> banyan.v1.Run
-	5,  // 6: banyan.v1.ClusterState.workers:type_name -> banyan.v1.WorkerInfo
-	7,  // 7: banyan.v1.ClusterState.requests:type_name -> banyan.v1.RequestRecord
-	9,  // 8: banyan.v1.Command.launch:type_name -> banyan.v1.LaunchRun
-	10, // 9: banyan.v1.Command.stop:type_name -> banyan.v1.StopRun
-	11, // 10: banyan.v1.Command.resume:type_name -> banyan.v1.ResumeRun
-	12, // 11: banyan.v1.Command.register_worker:type_name -> banyan.v1.RegisterWorker
-	13, // 12: banyan.v1.Command.assign:type_name -> banyan.v1.AssignGeneration
-	14, // 13: banyan.v1.Command.running:type_name -> banyan.v1.MarkRunning
-	15, // 14: banyan.v1.Command.end_generation:type_name -> banyan.v1.EndGeneration
-	16, // 15: banyan.v1.Command.commit_checkpoint:type_name -> banyan.v1.CommitCheckpoint
-	17, // 16: banyan.v1.Command.retire_checkpoint:type_name -> banyan.v1.RetireCheckpoint
-	18, // 17: banyan.v1.Command.mark_corrupt:type_name -> banyan.v1.MarkCheckpointCorrupt
-	19, // 18: banyan.v1.Command.finish:type_name -> banyan.v1.FinishRun
-	21, // 19: banyan.v1.LaunchRun.resolved:type_name -> banyan.v1.ResolvedRun
-	21, // 20: banyan.v1.ResumeRun.resolved:type_name -> banyan.v1.ResolvedRun
-	5,  // 21: banyan.v1.RegisterWorker.worker:type_name -> banyan.v1.WorkerInfo
-	3,  // 22: banyan.v1.AssignGeneration.ranks:type_name -> banyan.v1.RankPlace
-	4,  // 23: banyan.v1.CommitCheckpoint.checkpoint:type_name -> banyan.v1.CheckpointRef
-	0,  // 24: banyan.v1.FinishRun.state:type_name -> banyan.v1.RunState
-	1,  // 25: banyan.v1.ApplyResult.code:type_name -> banyan.v1.ApplyResult.Code
-	22, // 26: banyan.v1.ApplyResult.events:type_name -> banyan.v1.Event
-	27, // [27:27] is the sub-list for method output_type
-	27, // [27:27] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	22, // 4: banyan.v1.Run.next:type_name -> banyan.v1.ResolvedRun
+	23, // 5: banyan.v1.Run.events:type_name -> banyan.v1.Event
+	2,  // 6: banyan.v1.ClusterState.runs:type_name -> banyan.v1.Run
+	5,  // 7: banyan.v1.ClusterState.workers:type_name -> banyan.v1.WorkerInfo
+	7,  // 8: banyan.v1.ClusterState.requests:type_name -> banyan.v1.RequestRecord
+	9,  // 9: banyan.v1.Command.launch:type_name -> banyan.v1.LaunchRun
+	10, // 10: banyan.v1.Command.stop:type_name -> banyan.v1.StopRun
+	11, // 11: banyan.v1.Command.resume:type_name -> banyan.v1.ResumeRun
+	13, // 12: banyan.v1.Command.register_worker:type_name -> banyan.v1.RegisterWorker
+	14, // 13: banyan.v1.Command.assign:type_name -> banyan.v1.AssignGeneration
+	15, // 14: banyan.v1.Command.running:type_name -> banyan.v1.MarkRunning
+	16, // 15: banyan.v1.Command.end_generation:type_name -> banyan.v1.EndGeneration
+	17, // 16: banyan.v1.Command.commit_checkpoint:type_name -> banyan.v1.CommitCheckpoint
+	18, // 17: banyan.v1.Command.retire_checkpoint:type_name -> banyan.v1.RetireCheckpoint
+	19, // 18: banyan.v1.Command.mark_corrupt:type_name -> banyan.v1.MarkCheckpointCorrupt
+	20, // 19: banyan.v1.Command.finish:type_name -> banyan.v1.FinishRun
+	12, // 20: banyan.v1.Command.set_weights:type_name -> banyan.v1.SetWeights
+	22, // 21: banyan.v1.LaunchRun.resolved:type_name -> banyan.v1.ResolvedRun
+	22, // 22: banyan.v1.ResumeRun.resolved:type_name -> banyan.v1.ResolvedRun
+	22, // 23: banyan.v1.SetWeights.resolved:type_name -> banyan.v1.ResolvedRun
+	5,  // 24: banyan.v1.RegisterWorker.worker:type_name -> banyan.v1.WorkerInfo
+	3,  // 25: banyan.v1.AssignGeneration.ranks:type_name -> banyan.v1.RankPlace
+	4,  // 26: banyan.v1.CommitCheckpoint.checkpoint:type_name -> banyan.v1.CheckpointRef
+	0,  // 27: banyan.v1.FinishRun.state:type_name -> banyan.v1.RunState
+	1,  // 28: banyan.v1.ApplyResult.code:type_name -> banyan.v1.ApplyResult.Code
+	23, // 29: banyan.v1.ApplyResult.events:type_name -> banyan.v1.Event
+	30, // [30:30] is the sub-list for method output_type
+	30, // [30:30] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_banyan_v1_state_proto_init() }
@@ -1877,6 +2013,7 @@ func file_banyan_v1_state_proto_init() {
 		(*Command_RetireCheckpoint)(nil),
 		(*Command_MarkCorrupt)(nil),
 		(*Command_Finish)(nil),
+		(*Command_SetWeights)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1884,7 +2021,7 @@ func file_banyan_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_banyan_v1_state_proto_rawDesc), len(file_banyan_v1_state_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   19,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
