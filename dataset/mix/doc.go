@@ -45,9 +45,9 @@
 //   - I10: -1 < global deficit < S-1 sequences, at every step boundary, whatever the weights of
 //     each step: each unit earns the sources weights that sum to 1. Before a unit is given the
 //     deficits therefore sum to 1, and the greatest is at least 1/S. Its source gets the unit, so
-//     none falls to -1; as they then sum to 0, none exceeds S-1. Nothing in this needs weights that stay the
-//     same, or that are not 0. A source that was never given weight has a deficit of 0 and is never
-//     the greatest: it is not read.
+//     none falls to -1; as they then sum to 0, none exceeds S-1. Nothing in this needs
+//     weights that stay the same, or that are not 0. A source that was never given weight has a
+//     deficit of 0 and is never the greatest: it is not read.
 //   - Every slot keeps its own share too: its deficits stay within 3 sequences. That is measured
 //     (2.1 was the worst of 8,000 random mixtures over 500 steps each), not proved.
 //   - The slots' deficits of a source sum to its global deficit (Resume checks it).
