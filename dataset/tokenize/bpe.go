@@ -52,12 +52,12 @@ func (b *bpe) give(sc *scratch) {
 
 // Encode implements Tokenizer.
 func (b *bpe) Encode(dst []int32, text string) []int32 {
-	normal := b.nfc == nil
+	normal := b.nfc != nil && b.nfc.keeps(text)
 	if !normal {
-		normal = b.nfc.keeps(text)
-	}
-	if !utf8.ValidString(text) {
-		text = replaceInvalid(text)
+		if !utf8.ValidString(text) {
+			text = replaceInvalid(text)
+		}
+		normal = b.nfc == nil
 	}
 	sc := b.take()
 	defer b.give(sc)

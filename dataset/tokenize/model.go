@@ -6,7 +6,7 @@ import (
 )
 
 // maxID bounds ids, and with them the tables; the largest public vocabulary has 262,144 entries.
-const maxID = 1 << 24
+const maxID = 1<<24 - 1
 
 // model is the byte-pair model: which two tokens merge into which, and in what order.
 type model struct {
@@ -72,6 +72,10 @@ func newModel(f *modelJSON) (*model, error) {
 // addMerges fills the pair table and returns the pairs. A pair that stands twice takes its last
 // rank, as in the peer.
 func (m *model) addMerges(f *modelJSON) ([][2]int32, error) {
+	if len(f.Merges) >= maxID {
+		return nil, fmt.Errorf("model.merges: %d merges, at most %d: %w", len(f.Merges), maxID-1,
+			ErrInvalid)
+	}
 	m.pairs = newPairTable(len(f.Merges))
 	merges := make([][2]int32, len(f.Merges))
 	for rank, pair := range f.Merges {
@@ -94,47 +98,60 @@ func (m *model) addMerges(f *modelJSON) ([][2]int32, error) {
 // noMerge is the value of a pair that does not merge; it is above every (rank, id).
 const noMerge = ^uint64(0)
 
-// pairTable maps a pair of ids to rank<<32 | merged id: open addressing, at most half full. Most
-// pairs that are asked for do not merge; a bit map, small enough for the L2 cache, tells nearly
-// all of them apart before the table, which is not, is touched.
+// pairTable maps a pair of ids to rank<<32 | merged id: open addressing. Most pairs that are asked
+// for do not merge; a bit map, small enough for the L2 cache, tells nearly all of them apart before
+// the table, which is not, is touched.
 type pairTable struct {
 	shift  uint
 	slots  []pairSlot
-	filter []uint64 // 4 bits a slot; a clear bit: no pair of that hash
+	filter []uint64 // 8 bits a slot; a clear bit: no pair of that hash
 }
 
-type pairSlot struct{ key, value uint64 }
+// pairSlot is left, right, rank and merged id of a pair, each of 24 bits: ids are below maxID, and
+// a merge for each rank makes a token, but for few. All ones: empty.
+type pairSlot [3]uint32
 
+var emptySlot = pairSlot{^uint32(0), ^uint32(0), ^uint32(0)}
+
+const mask24 = 1<<24 - 1
+
+// newPairTable makes a table that is at most five eighths full.
 func newPairTable(entries int) pairTable {
 	bits := uint(4)
-	for 1<<bits < 2*entries {
+	for 5<<bits < 8*entries {
 		bits++
 	}
 	t := pairTable{
 		shift:  64 - bits,
 		slots:  make([]pairSlot, 1<<bits),
-		filter: make([]uint64, 1<<bits/16),
+		filter: make([]uint64, 1<<bits/8),
 	}
 	for i := range t.slots {
-		t.slots[i].value = noMerge
+		t.slots[i] = emptySlot
 	}
 	return t
 }
 
 // hashPair packs a pair and hashes it. The high bits are the good ones.
 func hashPair(left, right int32) (key, hash uint64) {
-	key = uint64(uint32(left))<<32 | uint64(uint32(right))
-	return key, (key ^ key>>29) * fibonacci
+	key = uint64(uint32(left))<<24 | uint64(uint32(right))
+	return key, (key ^ key>>21) * fibonacci
+}
+
+func (s *pairSlot) key() uint64 { return uint64(s[0])<<16 | uint64(s[1]>>16) }
+
+func (s *pairSlot) value() uint64 {
+	return uint64(s[1]&0xFFFF)<<40 | uint64(s[2]>>24)<<32 | uint64(s[2]&mask24)
 }
 
 func (t *pairTable) put(left, right int32, rank uint32, merged int32) {
 	key, hash := hashPair(left, right)
-	bit := hash >> (t.shift - 2)
+	bit := hash >> (t.shift - 3)
 	t.filter[bit/64] |= 1 << (bit % 64)
 	mask := uint64(len(t.slots) - 1)
 	for i := hash >> t.shift; ; i = (i + 1) & mask {
-		if s := &t.slots[i]; s.value == noMerge || s.key == key {
-			*s = pairSlot{key, uint64(rank)<<32 | uint64(uint32(merged))}
+		if s := &t.slots[i]; *s == emptySlot || s.key() == key {
+			*s = pairSlot{uint32(key >> 16), uint32(key)<<16 | rank>>8, rank<<24 | uint32(merged)}
 			return
 		}
 	}
@@ -143,13 +160,17 @@ func (t *pairTable) put(left, right int32, rank uint32, merged int32) {
 // get returns rank<<32 | merged id, or noMerge.
 func (t *pairTable) get(left, right int32) uint64 {
 	key, hash := hashPair(left, right)
-	if bit := hash >> (t.shift - 2); t.filter[bit/64]>>(bit%64)&1 == 0 {
+	if bit := hash >> (t.shift - 3); t.filter[bit/64]>>(bit%64)&1 == 0 {
 		return noMerge
 	}
 	mask := uint64(len(t.slots) - 1)
 	for i := hash >> t.shift; ; i = (i + 1) & mask {
-		if s := &t.slots[i]; s.key == key || s.value == noMerge {
-			return s.value
+		s := &t.slots[i]
+		if s.key() == key {
+			return s.value()
+		}
+		if *s == emptySlot {
+			return noMerge
 		}
 	}
 }

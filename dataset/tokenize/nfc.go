@@ -153,15 +153,26 @@ var nfcFlags = sync.OnceValue(func() *nfcTable {
 	return t
 })
 
-// keeps says that NFC does not change s, as no character of it can change; if it says no, the text
-// may yet be normal. Text that is not UTF-8 may be called either.
+// keeps says that s is UTF-8 and that NFC does not change it, as no character of it can change. If
+// it says no, the text may yet be so.
 func (t *nfcTable) keeps(s string) bool {
 	for i := 0; i < len(s); {
+		if i+8 <= len(s) && load64(s, i)&each(0x80) == 0 {
+			i += 8
+			continue
+		}
 		if s[i] < utf8.RuneSelf {
 			i++
 			continue
 		}
-		r, n := utf8.DecodeRuneInString(s[i:])
+		r, n := rune(0), 3
+		// Three bytes, but for what may be too small a number or a surrogate: most of Chinese.
+		if b := s[i]; b > 0xE0 && b < 0xF0 && b != 0xED && i+3 <= len(s) &&
+			s[i+1]&0xC0 == 0x80 && s[i+2]&0xC0 == 0x80 {
+			r = rune(b&0x0F)<<12 | rune(s[i+1]&0x3F)<<6 | rune(s[i+2]&0x3F)
+		} else if r, n = utf8.DecodeRuneInString(s[i:]); n == 1 {
+			return false
+		}
 		if r > lastFlag || t[r/64]>>(r%64)&1 != 0 {
 			return false
 		}
