@@ -64,12 +64,13 @@ bench-ranks: ## two ranks on one core each against one on two, and reproducible 
 
 .PHONY: peers
 peers: build .venv/installed ## compare with transformers and tokenizers, every family (.demo/export too, if there)
-	sh scripts/peers.sh .venv/bin/python bin/banyan .demo/export
+	sh scripts/peers.sh .venv/bin/python bin/banyan .demo/export $(SHARED)
 
 .PHONY: bench-peers
-bench-peers: .venv/installed ## speed against PyTorch and OpenBLAS: JSON lines (QUICK=1: a minute)
+bench-peers: .venv/installed ## speed against PyTorch, OpenBLAS and, with SHARED, tokenizers: JSON lines
 	$(GO) build -trimpath -o bin/bench ./internal/bench
 	@.venv/bin/python scripts/bench_peers.py bin/bench $(if $(QUICK),--quick) $(BENCH_FLAGS)
+	@test -z '$(SHARED)' || HF_HUB_OFFLINE=1 .venv/bin/python scripts/bench_encode.py bin/bench '$(SHARED)'
 
 .venv/installed: scripts/requirements.txt
 	$(PYTHON) -m venv .venv

@@ -318,4 +318,5 @@ def main():
             run.steps(shape)
 
 
-main()
+if __name__ == "__main__":
+    main()

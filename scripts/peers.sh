@@ -3,12 +3,13 @@
 # the same logits from, and whose tokenizer must give the same ids; on random models of every family,
 # both ways (scripts/peer_families.py); and PyTorch must train as we do.
 #
-#   scripts/peers.sh PYTHON BANYAN FOLDER
+#   scripts/peers.sh PYTHON BANYAN FOLDER [SHARED]
 #
+# With the folder of shared data, real tokenizers are compared too, on every line of the corpora.
 # FOLDER is what `make demo` exported. If there is none, a model with random weights is compared.
 set -eu
 
-python=$1 banyan=$2 folder=$3
+python=$1 banyan=$2 folder=$3 shared=${4:-}
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 1' HUP INT TERM
@@ -27,6 +28,13 @@ HF_HUB_OFFLINE=1 "$python" scripts/peer_logits.py "$folder" "$tmp/logits.json" "
 
 HF_HUB_OFFLINE=1 "$python" scripts/peer_tokenizer.py "$banyan" "$folder" --hostile 1000000 \
 	--texts examples/corpora/*.jsonl dataset/tokenize/testdata/goldens.jsonl
+if [ -n "$shared" ]; then
+	"$python" scripts/llama3_words.py "$shared/data/tokenizers/qwen2" "$tmp/llama3-words"
+	for tokenizer in "$shared/data/tokenizers/qwen2" "$tmp/llama3-words"; do
+		HF_HUB_OFFLINE=1 "$python" scripts/peer_tokenizer.py "$banyan" "$tokenizer" \
+			--hostile 1000000 --texts "$shared"/data/corpora/*.jsonl
+	done
+fi
 
 mkdir "$tmp/families"
 HF_HUB_OFFLINE=1 "$python" scripts/peer_families.py "$banyan" "$tmp/families"

@@ -76,3 +76,17 @@ func TestBadRequestsAreAnsweredAndChangeNothing(t *testing.T) {
 		t.Errorf("memory: %v", a[7])
 	}
 }
+
+func TestEncodeCountsTokens(t *testing.T) {
+	corpus := `{"do":"corpus","tokenizer":"../../examples/tokenizer",` +
+		`"files":["../../examples/corpora/zh-facts.jsonl"]}`
+	encode := `{"do":"encode","repeat":2}`
+	a := ask(t, encode, corpus, encode, `{"do":"corpus","tokenizer":"../../examples"}`)
+	if a[0]["error"] == nil || a[3]["error"] == nil {
+		t.Errorf("no error without texts, or without a tokenizer: %v, %v", a[0], a[3])
+	}
+	size, tokens := a[1]["bytes"].(float64), a[2]["tokens"].(float64)
+	if size < 100_000 || tokens < size/6 || tokens > size/2 || a[2]["cpu_seconds"].(float64) <= 0 {
+		t.Errorf("%v bytes are %v tokens: %v", size, tokens, a[2])
+	}
+}

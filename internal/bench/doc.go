@@ -1,9 +1,9 @@
-// Command bench is Banyan's side of `make bench-peers`: it trains a model on synthetic tokens and
-// times matrix products, one request a line on standard input, one answer a line on
+// Command bench is Banyan's side of `make bench-peers`: it trains a model on synthetic tokens, times
+// matrix products, and encodes texts, one request a line on standard input, one answer a line on
 // standard output.
 //
 // It owns nothing of the engine; it drives worker/model, worker/optim and worker/kernel/cpu the way
-// worker/train does on one rank. It computes only between a request and its answer, so that whoever
+// worker/train does on one rank, and dataset/tokenize record by record, as a reader does. It computes only between a request and its answer, so that whoever
 // drives it (scripts/bench_peers.py) can let it and a peer take turns on the same cores. Times are
 // of the clock on the wall; cpu_seconds is the processor time of the same span, all threads.
 //
@@ -14,6 +14,8 @@
 //	{"do":"matmul","m":8,"n":8,"k":8,"layout":"nt","dtype":"fp32"} -> {"seconds":...}
 //	{"do":"probe"}                                   -> {"gflops":...,"gbs":...}  the ceilings
 //	{"do":"memory"}                                  -> {"peak_bytes":...,"resident_bytes":...}
+//	{"do":"corpus","tokenizer":"DIR","files":["x.jsonl"]} -> {"texts":...,"bytes":...}
+//	{"do":"encode","repeat":1}                       -> {"seconds":...,"tokens":...}  one thread
 //
 // A request that cannot be served is answered by {"error":...} and changes nothing.
 package main

@@ -22,6 +22,9 @@ type request struct {
 	Reset   bool   `json:"reset"` // memory: the peak counts from here on
 	modelSize
 	matmulSize
+
+	Tokenizer string   `json:"tokenizer"`
+	Files     []string `json:"files"` // of JSON lines, for encode
 }
 
 type answer map[string]any
@@ -33,6 +36,7 @@ type server struct {
 	threads  int
 	trainer  *trainer
 	products map[matmulSize][]kernel.Op
+	encoder  *encoder
 }
 
 func main() {
@@ -66,6 +70,8 @@ func run(in io.Reader, out io.Writer) error {
 	return nil
 }
 
+var errNoCorpus = errors.New(`no texts: send {"do":"corpus"} first`)
+
 var errNoBackend = errors.New(`no backend: send {"do":"open"} first`)
 
 func (s *server) serve(q *request) (answer, error) {
@@ -75,10 +81,17 @@ func (s *server) serve(q *request) (answer, error) {
 	if q.Do == "open" {
 		return s.open(q)
 	}
-	if s.be == nil {
+	repeat := max(q.Repeat, 1)
+	switch {
+	case q.Do == "corpus":
+		return s.corpus(q.Tokenizer, q.Files)
+	case q.Do == "encode" && s.encoder != nil:
+		return s.encoder.encode(repeat), nil
+	case q.Do == "encode":
+		return nil, errNoCorpus
+	case s.be == nil:
 		return nil, errNoBackend
 	}
-	repeat := max(q.Repeat, 1)
 	switch q.Do {
 	case "model":
 		return s.model(q.modelSize)

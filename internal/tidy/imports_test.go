@@ -75,8 +75,9 @@ var table = map[string]string{
 		"coordinator/spec coordinator/state coordinator/telemetry internal/leader proto store " +
 		"store/router",
 
-	"client":                 "internal/leader proto",
-	"internal/bench":         "proto worker/kernel worker/kernel/cpu worker/model worker/optim",
+	"client": "internal/leader proto",
+	"internal/bench": "dataset/tokenize proto store/router worker/kernel worker/kernel/cpu " +
+		"worker/model worker/optim",
 	"internal/demo":          "client internal/local proto",
 	"internal/frame":         "",
 	"internal/leader":        "proto",
