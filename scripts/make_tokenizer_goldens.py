@@ -56,7 +56,9 @@ HOSTILE = [
     "<|endoftext|", "<<|endoftext|>>", "<|ENDOFTEXT|>", "<mask>", "a <mask> b", "a   <mask>   b",
     "  <mask>  <mask>  ", "<mask>s", "<mask", "<rs>  x", "x <rs>\n\n<mask> y", "<rs> <rs>",
     "banyan", "banyantree", "banyan tree", "abanyan", "BANYAN", "cafe\u0301!", "café!",
-    "un café!e", "<s>", "</s>", "[UNK]", "▁", "Ġ", "Ċ", "ĠhelloĊ",
+    "un café!e", "lone", "alone", "lone lone", "lonelone lone", "lone.", "lone_", "lone1", "lone½",
+    "中lone", "lone\u0301", "lone\u200d", "\u200blone", "-lone-", "\ufffdlone", "<w>", "a <w> b",
+    "a<w>b", "a <w>", "<w> b", "!  <w>  !", " <mask><w><mask> ", "<w><w>", "<s>", "</s>", "[UNK]", "▁", "Ġ", "Ċ", "ĠhelloĊ",
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "a" * 200, "ab" * 150, "=" * 300, " " * 150 + "x",
     "the" * 100, "中" * 100, "夜里下起了小雨" * 30, "\n" * 150, " \n" * 90 + "  z",
     "'" * 131,
@@ -95,6 +97,8 @@ def build(name):
     tok.train_from_iterator(TRAIN, trainer)
     if name == "prefix":
         tok.add_special_tokens([AddedToken("<mask>", lstrip=True), AddedToken("<rs>", rstrip=True)])
+        tok.add_tokens([AddedToken("lone", single_word=True)])
+        tok.add_tokens([AddedToken("<w>", single_word=True, lstrip=True, rstrip=True)])
     if name == "qwen2":
         tok.add_tokens([AddedToken("café!", normalized=True)])
         tok.add_tokens([AddedToken("banyan", normalized=True)])
@@ -121,6 +125,20 @@ def class_digest():
     return hashlib.sha256(table).hexdigest()
 
 
+def word_digest():
+    """sha256 over one byte a code point: 1 where it touches an added token of single_word."""
+    tok = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(pre.ByteLevel.alphabet())}, merges=[]))
+    tok.pre_tokenizer = pre.ByteLevel(add_prefix_space=False)
+    tok.add_tokens([AddedToken("Q!", single_word=True)])
+    found = tok.token_to_id("Q!")
+    table = bytearray(0x110000)
+    for lo in range(0, 0x110000, 8192):
+        codes = [c for c in range(lo, lo + 8192) if not 0xD800 <= c <= 0xDFFF]
+        for code, e in zip(codes, tok.encode_batch_fast([chr(c) + "Q!" for c in codes])):
+            table[code] = e.ids[-1] != found
+    return hashlib.sha256(table).hexdigest()
+
+
 def main():
     os.makedirs(OUT, exist_ok=True)
     texts = HOSTILE + random_texts(150)
@@ -137,6 +155,8 @@ def main():
                 out.write(json.dumps(row, separators=(",", ":")) + "\n")
     with open(os.path.join(OUT, "classes.sha256"), "w", encoding="utf-8") as f:
         f.write(class_digest() + "\n")
+    with open(os.path.join(OUT, "words.sha256"), "w", encoding="utf-8") as f:
+        f.write(word_digest() + "\n")
 
 
 if __name__ == "__main__":

@@ -65,7 +65,8 @@ func (m *matcher) next(s string, from int) (t *addedToken, at int) {
 }
 
 // split calls gap for each stretch of s between added tokens and token for each of these, in
-// order. A token with lstrip or rstrip swallows the white space on that side.
+// order. A token with lstrip or rstrip swallows the white space on that side; one with single_word
+// counts only where no character of a word touches it.
 func (m *matcher) split(s string, gap func(string), token func(int32)) {
 	done, from := 0, 0
 	for {
@@ -75,6 +76,9 @@ func (m *matcher) split(s string, gap func(string), token func(int32)) {
 		}
 		from = at + len(t.Content)
 		start, stop := at, from
+		if t.SingleWord && (endsInWord(s[:start]) || startsWithWord(s[stop:])) {
+			continue
+		}
 		if t.LStrip {
 			start = max(done, len(strings.TrimRightFunc(s[:at], unicode.IsSpace)))
 		}
@@ -100,4 +104,36 @@ func replaceInvalid(s string) string {
 		b.WriteRune(r)
 	}
 	return b.String()
+}
+
+func endsInWord(s string) bool {
+	r, n := utf8.DecodeLastRuneInString(s)
+	return n > 0 && isWord(r)
+}
+
+func startsWithWord(s string) bool {
+	r, n := utf8.DecodeRuneInString(s)
+	return n > 0 && isWord(r)
+}
+
+// wordTables are the characters of words, \w: alphabetic ones, marks, decimal digits, connectors.
+var wordTables = []*unicode.RangeTable{unicode.L, unicode.Nl, unicode.Other_Alphabetic, unicode.M,
+	unicode.Nd, unicode.Pc, unicode.Join_Control}
+
+// Characters of words of Unicode 15.1 and 16.0, which Go's tables (15.0) lack.
+var laterWords = [][2]rune{
+	{0x897, 0x897}, {0x1C89, 0x1C8A}, {0xA7CB, 0xA7CD}, {0xA7DA, 0xA7DC}, {0x105C0, 0x105F3},
+	{0x10D40, 0x10D65}, {0x10D69, 0x10D6D}, {0x10D6F, 0x10D85}, {0x10EC2, 0x10EC4},
+	{0x10EFC, 0x10EFC}, {0x11380, 0x11389}, {0x1138B, 0x1138B}, {0x1138E, 0x1138E},
+	{0x11390, 0x113B5}, {0x113B7, 0x113C0}, {0x113C2, 0x113C2}, {0x113C5, 0x113C5},
+	{0x113C7, 0x113CA}, {0x113CC, 0x113D3}, {0x113E1, 0x113E2}, {0x116D0, 0x116E3},
+	{0x11BC0, 0x11BE0}, {0x11BF0, 0x11BF9}, {0x11F5A, 0x11F5A}, {0x13460, 0x143FA},
+	{0x16100, 0x16139}, {0x16D40, 0x16D6C}, {0x16D70, 0x16D79}, {0x18CFF, 0x18CFF},
+	{0x1CCF0, 0x1CCF9}, {0x1E5D0, 0x1E5FA}, {0x2EBF0, 0x2EE5D},
+}
+
+func isWord(r rune) bool {
+	return unicode.In(r, wordTables...) || slices.ContainsFunc(laterWords, func(w [2]rune) bool {
+		return w[0] <= r && r <= w[1]
+	})
 }

@@ -9,7 +9,7 @@
 //
 // Supported: model BPE over bytes (`ignore_merges` included; merges as strings or as pairs); the
 // pre-tokenizers ByteLevel, and Sequence of Split (GPT-2, Llama-3 or Qwen2 pattern) or Digits,
-// then ByteLevel; normalizer null or NFC; added tokens with lstrip and rstrip; decoder ByteLevel. A
+// then ByteLevel; normalizer null or NFC; added tokens with all flags; decoder ByteLevel. A
 // post_processor (null, ByteLevel, TemplateProcessing or a Sequence of them), truncation, padding
 // are accepted and do nothing here. Without tokenizer.json, the classes Qwen2Tokenizer and
 // GPT2Tokenizer.

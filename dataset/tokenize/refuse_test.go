@@ -80,7 +80,6 @@ func TestUnsupportedFilesAreRefusedByName(t *testing.T) {
 		{"no decoder", top("decoder", nil), "decoder", ErrUnsupported},
 		{"top field", top("novel", true), "novel", ErrUnsupported},
 		{"version", top("version", "2.0"), "2.0", ErrUnsupported},
-		{"single word", added("single_word", true), "single_word", ErrUnsupported},
 		{"token field", added("novel", true), "novel", ErrUnsupported},
 		{"token id", added("id", 7), "has id 7", ErrInvalid},
 		{"empty token", added("content", ""), "empty", ErrInvalid},

@@ -53,8 +53,6 @@ func (b *bpe) addTokens(tokens []addedToken, vocab map[string]int64) error {
 		switch {
 		case t.Content == "" || seen[t.Content]:
 			return fmt.Errorf("%s is empty or stands twice: %w", place, ErrInvalid)
-		case t.SingleWord:
-			return unsupported("%s: single_word true", place)
 		case t.ID != want:
 			return fmt.Errorf("%s has id %d, its place in the vocabulary is %d: %w",
 				place, t.ID, want, ErrInvalid)

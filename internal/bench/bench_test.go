@@ -86,7 +86,7 @@ func TestEncodeCountsTokens(t *testing.T) {
 		t.Errorf("no error without texts, or without a tokenizer: %v, %v", a[0], a[3])
 	}
 	size, tokens := a[1]["bytes"].(float64), a[2]["tokens"].(float64)
-	if size < 100_000 || tokens < size/6 || tokens > size/2 || a[2]["cpu_seconds"].(float64) <= 0 {
+	if size < 100_000 || tokens < size/10 || tokens > size/2 || a[2]["cpu_seconds"].(float64) <= 0 {
 		t.Errorf("%v bytes are %v tokens: %v", size, tokens, a[2])
 	}
 }

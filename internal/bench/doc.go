@@ -1,11 +1,13 @@
-// Command bench is Banyan's side of `make bench-peers`: it trains a model on synthetic tokens, times
-// matrix products, and encodes texts, one request a line on standard input, one answer a line on
-// standard output.
+// Command bench is Banyan's side of `make bench-peers`: it trains a model on synthetic tokens,
+// times matrix products and encodes texts, one request a line on standard input, one answer a line
+// on standard output.
 //
 // It owns nothing of the engine; it drives worker/model, worker/optim and worker/kernel/cpu the way
-// worker/train does on one rank, and dataset/tokenize record by record, as a reader does. It computes only between a request and its answer, so that whoever
-// drives it (scripts/bench_peers.py) can let it and a peer take turns on the same cores. Times are
-// of the clock on the wall; cpu_seconds is the processor time of the same span, all threads.
+// worker/train does on one rank, and dataset/tokenize record by record, as a reader does. It
+// computes only between a request and its answer, so that whoever drives it
+// (scripts/bench_peers.py, scripts/bench_encode.py) can let it and a peer take turns on the same
+// cores. Times are of the clock on the wall; cpu_seconds is the processor time of the same span,
+// all threads.
 //
 //	{"do":"open","threads":2}                        -> {"isa":"avx2"}
 //	{"do":"model","hidden":288,...,"batch":8}        -> {"parameters":...}

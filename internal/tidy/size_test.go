@@ -20,7 +20,7 @@ const (
 // (the number of lines over maxColumns). The number is the present one: it may only fall.
 var oversize = map[string]int{
 	// One table of cases; it reads better whole.
-	"dataset/tokenize/refuse_test.go TestUnsupportedFilesAreRefusedByName": 85,
+	"dataset/tokenize/refuse_test.go TestUnsupportedFilesAreRefusedByName": 84,
 	// Breaking a message into lines changes the generated code of every package.
 	"proto/banyan/v1/record.proto wide": 1,
 	"proto/banyan/v1/state.proto wide":  1,
