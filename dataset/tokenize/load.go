@@ -22,6 +22,7 @@ const (
 	vocabFile     = "vocab.json"
 	mergesFile    = "merges.txt"
 	addedFile     = "added_tokens.json"
+	modelFile     = "tokenizer.model"
 
 	// maxFileBytes bounds what is read into memory; the largest public tokenizer.json is 33 MB.
 	maxFileBytes = 256 << 20
@@ -48,6 +49,12 @@ var layouts = []layout{
 		main:   vocabFile,
 		beside: []string{mergesFile, configFile, addedFile, specialsFile},
 		parse:  func(f [][]byte) (Tokenizer, error) { return parseVocab(f[0], f[1], f[2], f[3], f[4]) },
+	},
+	{
+		main:   modelFile,
+		beside: []string{addedFile},
+		copied: []string{configFile, specialsFile},
+		parse:  func(f [][]byte) (Tokenizer, error) { return parseModel(f[0], f[1]) },
 	},
 }
 

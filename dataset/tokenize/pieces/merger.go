@@ -1,0 +1,178 @@
+package pieces
+
+import (
+	"slices"
+	"unicode/utf8"
+)
+
+// Symbol is a character or a piece.
+type Symbol struct {
+	Text string // valid UTF-8, not empty, and no other symbol's
+	ID   int32  // negative: no piece; what of it remains is unknown text
+	// Undo: this symbol stands only between merges. What of it remains at the end is taken apart into
+	// the two it was last made of, or could have been made of, anywhere in the text.
+	Undo bool
+}
+
+// Rule is a merge of two neighbours. The three are indexes of Symbols.
+type Rule struct {
+	Left, Right, Whole int32
+	Rank               uint32 // the lowest merges first; of equals, the leftmost
+}
+
+// MergerConfig is the vocabulary of a Merger.
+type MergerConfig struct {
+	Symbols  []Symbol
+	Rules    []Rule // a pair that stands twice takes its last
+	Fallback Fallback
+	CutAt    rune // a word begins before each of these characters, whatever the rules; 0: none
+	// Frozen pieces are found in the text before anything merges, the longest first, from the left,
+	// and merge with nothing.
+	Frozen []Symbol
+}
+
+// Merger is byte-pair merging over characters.
+type Merger struct {
+	cutter
+	pairs    pairTable // rank<<32 | symbol
+	symbols  []Symbol
+	fallback Fallback
+	frozen   [256][]Symbol // by first byte, longest first
+	freezes  bool
+	undoes   bool
+}
+
+// NewMerger makes the tables.
+func NewMerger(c *MergerConfig) *Merger {
+	m := &Merger{
+		cutter:   cutter{chars: newCharTable(), cutAt: strange},
+		pairs:    newPairTable(len(c.Rules)),
+		symbols:  c.Symbols,
+		fallback: c.Fallback,
+	}
+	for i, s := range c.Symbols {
+		if r, size := utf8.DecodeRuneInString(s.Text); size == len(s.Text) {
+			m.chars.set(r, int32(i))
+			if r == c.CutAt {
+				m.cutAt = int32(i)
+			}
+		}
+		m.undoes = m.undoes || s.Undo
+	}
+	for _, s := range c.Frozen {
+		m.freezes = true
+		m.frozen[s.Text[0]] = append(m.frozen[s.Text[0]], s)
+	}
+	for _, list := range m.frozen {
+		slices.SortFunc(list, func(a, b Symbol) int { return len(b.Text) - len(a.Text) })
+	}
+	m.joins = newJoinTable(len(c.Rules))
+	for _, rule := range c.Rules {
+		m.pairs.put(rule.Left, rule.Right, uint64(rule.Rank)<<32|uint64(uint32(rule.Whole)))
+		last, _ := utf8.DecodeLastRuneInString(c.Symbols[rule.Left].Text)
+		first, _ := utf8.DecodeRuneInString(c.Symbols[rule.Right].Text)
+		m.joins.set(m.chars.get(last), m.chars.get(first))
+	}
+	return m
+}
+
+// Append appends the ids of text, which is valid UTF-8, to dst.
+func (m *Merger) Append(dst []int32, text []byte, sc *Scratch) []int32 {
+	defer sc.trim()
+	base := len(dst)
+	if m.undoes {
+		return m.appendTracked(dst, text, sc)
+	}
+	if !m.freezes {
+		return m.appendPlain(dst, base, text, sc)
+	}
+	done := 0
+	for i := 0; i < len(text); {
+		f, size := m.frozenAt(text, i)
+		if f == nil {
+			i += size
+			continue
+		}
+		dst = m.appendPlain(dst, base, text[done:i], sc)
+		dst = append(dst, f.ID)
+		i += size
+		done = i
+	}
+	return m.appendPlain(dst, base, text[done:], sc)
+}
+
+// frozenAt returns the longest frozen piece at text[i] and its size, or nil and the size of the
+// character there.
+func (m *Merger) frozenAt(text []byte, i int) (*Symbol, int) {
+	list := m.frozen[text[i]]
+	for k := range list {
+		if n := len(list[k].Text); i+n <= len(text) && string(text[i:i+n]) == list[k].Text {
+			return &list[k], n
+		}
+	}
+	if text[i] < utf8.RuneSelf {
+		return nil, 1
+	}
+	_, size := utf8.DecodeRune(text[i:])
+	return nil, size
+}
+
+// appendPlain encodes text without frozen pieces.
+func (m *Merger) appendPlain(dst []int32, base int, text []byte, sc *Scratch) []int32 {
+	for i := 0; i < len(text); {
+		end, syms := m.segment(text, i, sc.syms[:0])
+		sc.syms = syms
+		word := text[i:end]
+		i = end
+		if len(syms) == 1 {
+			if s := syms[0]; s >= 0 && m.symbols[s].ID >= 0 {
+				dst = append(dst, m.symbols[s].ID)
+			} else {
+				dst = m.fallback.append(dst, base, word)
+			}
+			continue
+		}
+		if len(word) > cacheText {
+			dst = m.merge(dst, base, syms, sc)
+			continue
+		}
+		e, hit := sc.cache.slot(word)
+		if hit {
+			dst = m.fallback.appendIDs(dst, base, e.ids[:e.count])
+			continue
+		}
+		was := len(dst)
+		dst = m.merge(dst, was, syms, sc)
+		e.set(word, len(syms), dst[was:], 0)
+		if m.fallback.Fuse && was > base && len(dst) > was { // the ends of two segments may be one
+			ids := dst[was:]
+			dst = m.fallback.appendIDs(dst[:was], base, ids)
+		}
+	}
+	return dst
+}
+
+// merge appends the ids of one segment, whose symbols are all known.
+func (m *Merger) merge(dst []int32, base int, syms []int32, sc *Scratch) []int32 {
+	if len(syms) > shortSegment {
+		sc.fill(syms)
+		m.mergeLong(sc, nil)
+		for i := int32(0); i >= 0; i = sc.nodes[i].next {
+			dst = m.emit(dst, base, sc.nodes[i].symbol)
+		}
+		return dst
+	}
+	for _, s := range m.mergeShort(syms, &sc.ranks) {
+		dst = m.emit(dst, base, s)
+	}
+	return dst
+}
+
+// emit appends the id of a symbol, or of the unknown text it stands for.
+func (m *Merger) emit(dst []int32, base int, symbol int32) []int32 {
+	s := &m.symbols[symbol]
+	if s.ID >= 0 {
+		return append(dst, s.ID)
+	}
+	return m.fallback.append(dst, base, []byte(s.Text))
+}

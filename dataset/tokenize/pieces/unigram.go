@@ -1,0 +1,150 @@
+package pieces
+
+import (
+	"math"
+	"unicode/utf8"
+)
+
+// Piece is a piece of a Unigram and its score.
+type Piece struct {
+	Text  string // valid UTF-8, not empty, and no other piece's
+	ID    int32
+	Score float32
+}
+
+// Unigram finds the path of pieces with the best sum of scores.
+type Unigram struct {
+	cutter
+	roots    []int32   // by symbol: the trie's node of that character
+	edges    pairTable // node, symbol: the next node
+	ids      []int32   // by node; negative: no piece ends here
+	scores   []float32 // by node
+	byID     []float32 // scores by id; that of Unknown is unknown
+	sizes    []int32   // bytes by id
+	unknown  float32   // score of a character that is no piece
+	largest  float64   // of all scores, without sign
+	fallback Fallback
+}
+
+// NewUnigram makes the tables. unknown is the score of a character that no piece covers by itself;
+// fallback.Unknown must be an id.
+func NewUnigram(pieces []Piece, unknown float32, fallback Fallback) *Unigram {
+	u := &Unigram{
+		cutter:   cutter{chars: newCharTable(), cutAt: strange},
+		unknown:  unknown,
+		largest:  math.Abs(float64(unknown)),
+		fallback: fallback,
+	}
+	chars, most := 0, fallback.Unknown
+	for _, p := range pieces {
+		chars += utf8.RuneCountInString(p.Text)
+		most = max(most, p.ID)
+	}
+	u.byID, u.sizes = make([]float32, most+1), make([]int32, most+1)
+	u.byID[fallback.Unknown] = unknown
+	u.edges = newPairTable(chars)
+	u.joins = newJoinTable(chars)
+	for _, p := range pieces {
+		u.add(p)
+	}
+	return u
+}
+
+// add puts a piece into the trie.
+func (u *Unigram) add(p Piece) {
+	at, before := int32(-1), int32(strange)
+	for _, r := range p.Text {
+		symbol := u.chars.get(r)
+		if symbol < 0 {
+			symbol = int32(len(u.roots))
+			u.chars.set(r, symbol)
+			u.roots = append(u.roots, -1)
+		}
+		next := int32(-1)
+		if at < 0 {
+			next = u.roots[symbol]
+		} else if v := u.edges.get(at, symbol); v != none {
+			next = int32(v)
+		}
+		if next < 0 {
+			next = int32(len(u.ids))
+			u.ids, u.scores = append(u.ids, -1), append(u.scores, 0)
+			if at < 0 {
+				u.roots[symbol] = next
+			} else {
+				u.edges.put(at, symbol, uint64(next))
+			}
+		}
+		if before >= 0 {
+			u.joins.set(before, symbol)
+		}
+		at, before = next, symbol
+	}
+	u.ids[at], u.scores[at] = p.ID, p.Score
+	u.byID[p.ID], u.sizes[p.ID] = p.Score, int32(len(p.Text))
+	u.largest = max(u.largest, math.Abs(float64(p.Score)))
+}
+
+// Append appends the ids of text, which is valid UTF-8, to dst.
+func (u *Unigram) Append(dst []int32, text []byte, sc *Scratch) []int32 {
+	defer sc.trim()
+	base := len(dst)
+	sum := float32(0) // of the best path to here, as the peer adds it up
+	for i := 0; i < len(text); {
+		end, syms := u.segment(text, i, sc.syms[:0])
+		sc.syms = syms
+		word := text[i:end]
+		i = end
+		if len(syms) == 1 {
+			dst, sum = u.appendChar(dst, base, word, syms[0], sum)
+			continue
+		}
+		if len(word) <= cacheText {
+			e, hit := sc.cache.slot(word)
+			if !hit {
+				margin := u.relative(syms, sc)
+				e.set(word, len(syms), sc.path, margin)
+				hit = len(sc.path) <= cacheIDs
+			}
+			if hit && u.safe(e, sum) {
+				dst, sum = u.appendPath(dst, base, word, e.ids[:e.count], sum)
+				continue
+			}
+		}
+		sum = u.search(syms, sum, sc)
+		dst, _ = u.appendPath(dst, base, word, sc.path, sum)
+	}
+	return dst
+}
+
+// appendChar is a segment of one character: one piece, or unknown.
+func (u *Unigram) appendChar(dst []int32, base int, char []byte, symbol int32, sum float32,
+) ([]int32, float32) {
+	if sum < -resetScore || sum > resetScore {
+		sum = 0
+	}
+	if symbol >= 0 {
+		if at := u.roots[symbol]; u.ids[at] >= 0 {
+			return append(dst, u.ids[at]), sum + u.scores[at]
+		}
+	}
+	return u.fallback.append(dst, base, char), sum + u.unknown
+}
+
+// appendPath appends a path's ids and adds its scores to sum, in the order of the search. Unknown
+// stands for one character there.
+func (u *Unigram) appendPath(dst []int32, base int, word []byte, path []int32, sum float32,
+) ([]int32, float32) {
+	for _, id := range path {
+		sum += u.byID[id]
+	}
+	if u.fallback.Bytes == nil {
+		for _, id := range path {
+			if id != u.fallback.Unknown || !u.fallback.follows(dst, base) {
+				dst = append(dst, id)
+			}
+		}
+		return dst, sum
+	}
+	return u.appendBytes(dst, word, path), sum
+}
