@@ -24,7 +24,7 @@ func HuggingFace(ctx context.Context, r *checkpoint.Reader, op store.Opener, des
 	if err := protojson.Unmarshal(m.Model, cfg); err != nil {
 		return fmt.Errorf("export %s: model configuration: %w", dest, err)
 	}
-	extra, err := tokenize.Files(ctx, op, m.Tokenizer)
+	extra, err := tokenize.GrownFiles(ctx, op, m.TokenizerBase, m.Tokenizer)
 	if err != nil {
 		return fmt.Errorf("export %s: %w", dest, err)
 	}

@@ -86,8 +86,10 @@ type Manifest struct {
 	RunDigest  string          `json:"run_digest"`
 	Model      json.RawMessage `json:"model"`     // protojson of ModelConfig
 	Tokenizer  string          `json:"tokenizer"` // URI
-	Units      []Unit          `json:"units"`
-	Shards     []Shard         `json:"shards"` // Invariant: by rank, one each
+	// TokenizerBase is the URI of the tokenizer that Tokenizer was added to; empty: none.
+	TokenizerBase string  `json:"tokenizer_base,omitempty"`
+	Units         []Unit  `json:"units"`
+	Shards        []Shard `json:"shards"` // Invariant: by rank, one each
 
 	index map[place][]Read // segments by start; set by Build and Decode
 }

@@ -12,7 +12,7 @@ import (
 
 func tokenizerCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "tokenizer", Short: "Work on a tokenizer"}
-	cmd.AddCommand(encodeCommand(), decodeCommand())
+	cmd.AddCommand(encodeCommand(), decodeCommand(), tokenizerExtendCommand())
 	return cmd
 }
 

@@ -114,7 +114,8 @@ func commitManifest(ctx context.Context, run *pb.Run, k checkpointKey, reports [
 	}
 	m, err := manifest.Build(manifest.Manifest{Run: k.run, Step: k.step, Generation: k.generation,
 		RunDigest: resolved.GetDigest(), Model: cfg, Tokenizer: resolved.GetTokenizer().GetUri(),
-		Units: checkpoint.Units(resolved.GetModel())}, shards)
+		TokenizerBase: resolved.GetTokenizer().GetBase().GetUri(),
+		Units:         checkpoint.Units(resolved.GetModel())}, shards)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errBadShards, err)
 	}

@@ -67,3 +67,28 @@ func cpuSeconds(b *testing.B) float64 {
 	}
 	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
 }
+
+// BenchmarkSharedPieces is the same for tokenizer.model files: merges, and the search of a unigram.
+func BenchmarkSharedPieces(b *testing.B) {
+	for _, path := range []string{"llama2/tokenizer.model", "chinese-llama/chinese_sp.model"} {
+		tok, err := parseModel(sharedFile(b, "tokenizers", filepath.FromSlash(path)), nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, pattern := range []string{"en_*", "zh_*"} {
+			texts, size := sharedTexts(b, pattern)
+			b.Run(filepath.Dir(path)+"/"+pattern[:2], func(b *testing.B) {
+				b.SetBytes(int64(size))
+				b.ReportAllocs()
+				var ids []int32
+				start := cpuSeconds(b)
+				for b.Loop() {
+					for _, text := range texts {
+						ids = tok.Encode(ids[:0], text)
+					}
+				}
+				b.ReportMetric(float64(size)*float64(b.N)/1e6/(cpuSeconds(b)-start), "cpu-MB/s")
+			})
+		}
+	}
+}

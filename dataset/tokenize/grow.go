@@ -3,8 +3,11 @@ package tokenize
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 
+	"github.com/banyan-train/banyan/dataset/tokenize/sentencepiece"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 	"github.com/banyan-train/banyan/store"
 )
@@ -18,23 +21,96 @@ type pieces interface {
 	EncodePiece(dst []int32, piece string) []int32
 }
 
-// LoadGrown reads a tokenizer that grew from the one at baseURI, keeping all its tokens in their
-// places, and pins both. It fails with ErrInvalid if a token of the base has moved.
+// Extend is the tokenizer.model at baseURI (or in that folder) with the pieces of what is at
+// addURI: a tokenizer.model, a folder that has one, or a text with one piece a line. It returns the
+// new file, the number of its pieces and how many are new.
+func Extend(ctx context.Context, op store.Opener, baseURI, addURI string,
+) (merged []byte, total, fresh int, err error) {
+	main, l, base, err := find(ctx, op, baseURI)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	if l.main != modelFile {
+		return nil, 0, 0, fmt.Errorf("extend %s: %w", main,
+			unsupported("a %s; only a %s can be extended here,", l.main, modelFile))
+	}
+	added, err := readAdded(ctx, op, addURI)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	if merged, fresh, err = sentencepiece.Merge(base, added); err != nil {
+		return nil, 0, 0, fmt.Errorf("extend %s by %s: %w", main, addURI, err)
+	}
+	t, err := parseModel(merged, nil)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	return merged, t.VocabSize(), fresh, nil
+}
+
+// GrownFiles is Files for a tokenizer that grew from another one; baseURI is empty for one that did
+// not.
+func GrownFiles(ctx context.Context, op store.Opener, baseURI, uri string,
+) (map[string][]byte, error) {
+	if baseURI == "" || layoutOf(baseURI).main != modelFile {
+		return Files(ctx, op, uri)
+	}
+	files, err := Files(ctx, op, baseURI)
+	if err != nil {
+		return nil, err
+	}
+	files[modelFile], _, _, err = Extend(ctx, op, baseURI, uri)
+	return files, err
+}
+
+// readAdded reads a file of pieces, or the tokenizer.model of a folder.
+func readAdded(ctx context.Context, op store.Opener, uri string) ([]byte, error) {
+	data, err := readAll(ctx, op, uri)
+	if err == nil {
+		return data, nil
+	}
+	inside, err2 := readAll(ctx, op, strings.TrimRight(uri, "/")+"/"+modelFile)
+	if err2 != nil {
+		return nil, fmt.Errorf("load pieces to add: %w", errors.Join(err, err2))
+	}
+	return inside, nil
+}
+
+// LoadGrown reads the tokenizer that base.extend_vocab names, and pins it with the one it grows
+// from. To a tokenizer.model the pieces of what is at uri are added (Extend). Of any other kind the
+// one at uri must itself have grown: it keeps every token of the base in its place.
 func LoadGrown(ctx context.Context, op store.Opener, baseURI, uri string,
 ) (Tokenizer, *pb.TokenizerPin, error) {
 	base, basePin, err := Load(ctx, op, baseURI)
 	if err != nil {
 		return nil, nil, err
 	}
-	grown, pin, err := Load(ctx, op, uri)
+	pin := &pb.TokenizerPin{Uri: uri, Base: basePin}
+	grown, sum, err := loadGrown(ctx, op, pin)
 	if err != nil {
 		return nil, nil, err
 	}
 	if _, err := NewTokens(base, grown); err != nil {
 		return nil, nil, fmt.Errorf("load tokenizer %s, grown from %s: %w", uri, baseURI, err)
 	}
-	pin.Base = basePin
+	pin.Sha256, pin.VocabSize = sum, uint32(grown.VocabSize())
+	pin.EosId, pin.BosId = idOrNone(grown.EOS()), idOrNone(grown.BOS())
 	return grown, pin, nil
+}
+
+// loadGrown reads the tokenizer of a pin that has a base, and says what its digest is.
+func loadGrown(ctx context.Context, op store.Opener, pin *pb.TokenizerPin,
+) (Tokenizer, string, error) {
+	if layoutOf(pin.GetBase().GetUri()).main != modelFile {
+		t, p, err := Load(ctx, op, pin.GetUri())
+		return t, p.GetSha256(), err
+	}
+	merged, _, _, err := Extend(ctx, op, pin.GetBase().GetUri(), pin.GetUri())
+	if err != nil {
+		return nil, "", err
+	}
+	t, err := parseModel(merged, nil)
+	return t, digest(merged), err
 }
 
 // NewTokens returns, for every token that grown has behind those of base, the ids that base makes

@@ -87,6 +87,15 @@ func Load(ctx context.Context, op store.Opener, uri string) (Tokenizer, *pb.Toke
 // LoadPinned reads the tokenizer a pin names. It fails with store.ErrChanged if a file that decides
 // ids is not byte for byte what was pinned.
 func LoadPinned(ctx context.Context, op store.Opener, pin *pb.TokenizerPin) (Tokenizer, error) {
+	if pin.GetBase() != nil {
+		t, sum, err := loadGrown(ctx, op, pin)
+		if err == nil && sum != pin.GetSha256() {
+			err = fmt.Errorf("load tokenizer %s, grown from %s: its sha256 is %s, pinned was %s: %w; "+
+				"restore the files, or launch a new run", pin.GetUri(), pin.GetBase().GetUri(), sum,
+				pin.GetSha256(), store.ErrChanged)
+		}
+		return t, err
+	}
 	main, l, data, err := find(ctx, op, pin.GetUri())
 	if err != nil {
 		return nil, err

@@ -1,7 +1,6 @@
 package tokenize
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/banyan-train/banyan/dataset/tokenize/sentencepiece"
@@ -16,11 +15,8 @@ var (
 // beside it, which may be empty and may name nothing that is no piece.
 func parseModel(model, added []byte) (Tokenizer, error) {
 	t, err := sentencepiece.Parse(model)
-	switch {
-	case errors.Is(err, sentencepiece.ErrUnsupported):
-		return nil, fmt.Errorf("parse tokenizer: %w: %w", ErrUnsupported, err)
-	case err != nil:
-		return nil, fmt.Errorf("parse tokenizer: %w: %w", ErrInvalid, err)
+	if err != nil {
+		return nil, fmt.Errorf("parse tokenizer: %w", err)
 	}
 	if len(added) == 0 {
 		return t, nil

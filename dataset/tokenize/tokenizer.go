@@ -1,8 +1,9 @@
 package tokenize
 
 import (
-	"errors"
 	"fmt"
+
+	"github.com/banyan-train/banyan/dataset/tokenize/sentencepiece"
 )
 
 // Tokenizer maps text to token ids and back. Implementations are safe for concurrent use.
@@ -26,10 +27,10 @@ type Tokenizer interface {
 
 // ErrUnsupported marks a tokenizer file that asks for something this package does not do
 // exactly. The error text names the construct.
-var ErrUnsupported = errors.New("not supported")
+var ErrUnsupported = sentencepiece.ErrUnsupported
 
 // ErrInvalid marks a tokenizer file that is broken. The error text names the place.
-var ErrInvalid = errors.New("invalid tokenizer file")
+var ErrInvalid = sentencepiece.ErrInvalid
 
 // Parse reads the contents of a tokenizer.json and of the tokenizer_config.json beside it (nil:
 // there is none, so no BOS and EOS). It fails with ErrUnsupported or ErrInvalid.

@@ -37,8 +37,11 @@ var table = map[string]string{
 	"dataset/mix":               "",
 	"dataset/pack":              "",
 	"dataset/source":            "proto store",
-	"dataset/tokenize":          "proto store",
+	"dataset/tokenize":          "dataset/tokenize/sentencepiece proto store",
+	"dataset/tokenize/pieces":   "",
 	"dataset/internal/memstore": "store",
+
+	"dataset/tokenize/sentencepiece": "dataset/tokenize/pieces",
 
 	"dataset/survey": "dataset dataset/source dataset/tokenize proto store",
 	"dataset/trace":  "dataset proto",

@@ -58,22 +58,16 @@ func (u *Unigram) add(p Piece) {
 		if symbol < 0 {
 			symbol = int32(len(u.roots))
 			u.chars.set(r, symbol)
-			u.roots = append(u.roots, -1)
+			u.roots = append(u.roots, u.node())
 		}
-		next := int32(-1)
-		if at < 0 {
-			next = u.roots[symbol]
-		} else if v := u.edges.get(at, symbol); v != none {
-			next = int32(v)
-		}
-		if next < 0 {
-			next = int32(len(u.ids))
-			u.ids, u.scores = append(u.ids, -1), append(u.scores, 0)
-			if at < 0 {
-				u.roots[symbol] = next
-			} else {
-				u.edges.put(at, symbol, uint64(next))
+		next := u.roots[symbol]
+		if at >= 0 {
+			v := u.edges.get(at, symbol)
+			if v == none {
+				v = uint64(u.node())
+				u.edges.put(at, symbol, v)
 			}
+			next = int32(v)
 		}
 		if before >= 0 {
 			u.joins.set(before, symbol)
@@ -83,6 +77,12 @@ func (u *Unigram) add(p Piece) {
 	u.ids[at], u.scores[at] = p.ID, p.Score
 	u.byID[p.ID], u.sizes[p.ID] = p.Score, int32(len(p.Text))
 	u.largest = max(u.largest, math.Abs(float64(p.Score)))
+}
+
+// node makes a node of the trie at which no piece ends yet.
+func (u *Unigram) node() int32 {
+	u.ids, u.scores = append(u.ids, -1), append(u.scores, 0)
+	return int32(len(u.ids) - 1)
 }
 
 // Append appends the ids of text, which is valid UTF-8, to dst.

@@ -7,10 +7,10 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Merge appends to a model the pieces of another one that it lacks: normal and user-defined ones, in
-// their order, as normal pieces of score 0, which is what the recipe of Chinese-LLaMA does. added
-// is a tokenizer.model, or text with one piece a line. Everything else of the base stays as it is,
-// byte for byte. n is the number of new pieces.
+// Merge appends to a model the pieces of another one that it lacks: normal and user-defined ones,
+// in their order, as normal pieces of score 0, which is what the recipe of Chinese-LLaMA does.
+// added is a tokenizer.model, or text with one piece a line. Everything else of the base stays as
+// it is, byte for byte. n is the number of new pieces.
 func Merge(base, added []byte) (merged []byte, n int, err error) {
 	m, err := Read(base)
 	if err != nil {

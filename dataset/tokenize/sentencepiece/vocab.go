@@ -144,8 +144,8 @@ func (v *vocabulary) unigram() (*pieces.Unigram, error) {
 	return pieces.NewUnigram(list, least-unknownPenalty, v.fallback()), nil
 }
 
-// merger is the merges of a BPE model: two neighbours merge whenever they make a piece, the piece of
-// the best score first.
+// merger is the merges of a BPE model: two neighbours merge whenever they make a piece, the piece
+// of the best score first.
 func (v *vocabulary) merger() *pieces.Merger {
 	b := &mergeBuilder{index: map[string]int32{}, c: pieces.MergerConfig{Fallback: v.fallback()}}
 	var scores []float32
