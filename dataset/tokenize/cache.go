@@ -66,16 +66,7 @@ var keyMasks = func() (m [shortBytes + 1]wordKey) {
 	return m
 }()
 
-// keyOf is the word s[i:end], of at most shortBytes bytes, as a key.
-func keyOf(s string, i, end int) wordKey {
-	if i+shortBytes > len(s) {
-		return keyAtEnd(s[i:end])
-	}
-	mask := &keyMasks[end-i]
-	return wordKey{load64(s, i) & mask.lo, load64(s, i+8) & mask.hi}
-}
-
-// keyAtEnd is keyOf where there is too little text behind the word to read it at once.
+// keyAtEnd is the key of a word with too little text behind it to read shortBytes at once.
 func keyAtEnd(word string) wordKey {
 	var padded [shortBytes]byte
 	copy(padded[:], word)

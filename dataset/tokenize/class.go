@@ -92,11 +92,16 @@ func decode(s string, i int) (r rune, size int) {
 	case b < 0xE0:
 		return rune(b&0x1F)<<6 | rune(s[i+1]&0x3F), 2
 	case b < 0xF0:
-		return rune(b&0x0F)<<12 | rune(s[i+1]&0x3F)<<6 | rune(s[i+2]&0x3F), 3
+		return decode3(s, i), 3
 	default:
 		return rune(b&0x07)<<18 | rune(s[i+1]&0x3F)<<12 | rune(s[i+2]&0x3F)<<6 |
 			rune(s[i+3]&0x3F), 4
 	}
+}
+
+// decode3 reads a character of three bytes, as nearly all of Chinese are. The compiler inlines it.
+func decode3(s string, i int) rune {
+	return rune(s[i]&0x0F)<<12 | rune(s[i+1]&0x3F)<<6 | rune(s[i+2]&0x3F)
 }
 
 // at gives the class and the length in bytes of the character at s[i:], which must not be empty.
@@ -126,22 +131,28 @@ func (t *classTable) run(s string, i int, c class) int {
 // letters is run for letters, which are nearly all of a text.
 func (t *classTable) letters(s string, i int) int {
 	for {
-		i = asciiLetters(s, i)
-		for {
-			if i == len(s) {
-				return i
+		if i+8 <= len(s) {
+			n := letters8(load64(s, i))
+			if i += n; n == 8 {
+				continue
 			}
-			if s[i] < utf8.RuneSelf {
-				break
+		} else {
+			i = asciiLetters(s, i)
+		}
+		if i == len(s) || s[i] < utf8.RuneSelf {
+			return i
+		}
+		for i < len(s) && s[i] >= utf8.RuneSelf {
+			r, n := rune(0), 3
+			if s[i]&0xF0 == 0xE0 {
+				r = decode3(s, i)
+			} else {
+				r, n = decode(s, i)
 			}
-			r, n := decode(s, i)
 			if t.of(r) != letter {
 				return i
 			}
 			i += n
-		}
-		if b := s[i] | 0x20; b < 'a' || b > 'z' {
-			return i
 		}
 	}
 }

@@ -68,26 +68,26 @@ func (j *joints) hash(left, right rune) uint64 {
 	return (uint64(left)<<32 | uint64(right)) * fibonacci >> j.shift
 }
 
-// apart is 1 if no merge crosses the place at between the characters left and right of s, else 0.
-func (j *joints) apart(s string, at int, left, right rune) int {
+// joined is 1 if some token holds the characters side by side, or has the same hash; else 0.
+func (j *joints) joined(left, right rune) uint64 {
 	h := j.hash(left, right)
+	return j.pairs[h/64] >> (h % 64) & 1
+}
+
+// frayed is 1 if a token may cross the place at in s with a part of a character.
+func (j *joints) frayed(s string, at int) uint64 {
 	key := edge(s[at-1], s[at])
-	joined, ragged := j.pairs[h/64]>>(h%64)&1, j.ragged[key/64]>>(key%64)&1
-	if ragged > joined && j.crossed(key, s, at) {
-		return 0
-	}
-	return int(joined ^ 1)
+	return j.ragged[key/64] >> (key % 64) & 1
 }
 
 // torn says that some token crosses the place at with a part of the characters on its sides.
 func (j *joints) torn(s string, at int) bool {
-	key := edge(s[at-1], s[at])
-	return j.ragged[key/64]>>(key%64)&1 != 0 && j.crossed(key, s, at)
+	return j.frayed(s, at) != 0 && j.crossed(s, at)
 }
 
 // crossed looks for a token that fits around the place, all of it.
-func (j *joints) crossed(key uint16, s string, at int) bool {
-	for _, side := range j.sides[key] {
+func (j *joints) crossed(s string, at int) bool {
+	for _, side := range j.sides[edge(s[at-1], s[at])] {
 		if strings.HasSuffix(s[:at], side[0]) && strings.HasPrefix(s[at:], side[1]) {
 			return true
 		}

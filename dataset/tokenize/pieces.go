@@ -64,9 +64,18 @@ func (b *bpe) cut(dst []int32, s string, i, end, n int, sc *scratch) ([]int32, i
 		if n == batch {
 			dst, n = b.flush(dst, s, n, sc)
 		}
-		right, size := decode(s, i)
+		right, size := rune(0), 3
+		if s[i]&0xF0 == 0xE0 {
+			right = decode3(s, i)
+		} else {
+			right, size = decode(s, i)
+		}
 		sc.starts[n] = i<<1 | inside
-		n += j.apart(s, i, left, right)
+		joined := j.joined(left, right)
+		if j.frayed(s, i) > joined && j.crossed(s, i) {
+			joined = 1
+		}
+		n += int(joined ^ 1)
 		left = right
 		i += size
 	}
@@ -82,7 +91,14 @@ func (b *bpe) lookUp(dst []int32, s string, starts []int, sc *scratch) []int32 {
 			dst = b.encodeLong(dst, s[at:end], part, sc)
 			continue
 		}
-		key, size := keyOf(s, at, end), uint8(end-at)|part
+		var key wordKey
+		if at+shortBytes <= len(s) {
+			mask := &keyMasks[end-at]
+			key = wordKey{load64(s, at) & mask.lo, load64(s, at+8) & mask.hi}
+		} else {
+			key = keyAtEnd(s[at:end])
+		}
+		size := uint8(end-at) | part
 		set := sc.cache.set(key, size)
 		e := &set[0]
 		if !e.is(key, size) {

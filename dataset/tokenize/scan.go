@@ -1,5 +1,7 @@
 package tokenize
 
+import "unicode/utf8"
+
 // splitter cuts the next word off a text: it returns the end of the word that starts at s[i:],
 // with i < len(s) and s valid UTF-8. Each is a hand-written twin of a pattern that Go's regexp
 // cannot express (it has no lookahead); every pattern covers all text, so words have no gaps.
@@ -52,8 +54,23 @@ func notNumbers(t *classTable, s string, i int) int {
 	return i
 }
 
+// maybeASCIIWord returns the end of a word that starts with an ASCII letter, or with one behind a
+// space; 0 for any other. All patterns but Digits take it so, and most words of English are such.
+func (t *classTable) maybeASCIIWord(s string, i int) int {
+	if s[i] == ' ' && i+1 < len(s) {
+		i++
+	}
+	if s[i] < utf8.RuneSelf && t.ascii[s[i]] == letter {
+		return t.letters(s, i+1)
+	}
+	return 0
+}
+
 // splitGPT2 is patternGPT2.
 func splitGPT2(t *classTable, s string, i int) int {
+	if end := t.maybeASCIIWord(s, i); end > 0 {
+		return end
+	}
 	if s[i] == '\'' {
 		if end := contraction(s, i, false); end > 0 {
 			return end
@@ -79,6 +96,9 @@ func splitQwen2(t *classTable, s string, i int) int { return splitCL100K(t, s, i
 
 // splitCL100K is the pattern both share but for how many digits make a word.
 func splitCL100K(t *classTable, s string, i, digits int) int {
+	if end := t.maybeASCIIWord(s, i); end > 0 {
+		return end
+	}
 	if s[i] == '\'' {
 		if end := contraction(s, i, true); end > 0 {
 			return end
