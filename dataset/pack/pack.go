@@ -166,8 +166,10 @@ func (s *Sequence) mark(docMask bool) {
 			s.Targets[start-1] = Masked
 		}
 		end := min(start+span.Count, len(s.Pos))
-		for i := start; i < end; i++ {
-			s.Pos[i], s.First[i] = int32(i-start), int32(start)
+		pos := s.Pos[start:end]
+		first := s.First[start:end][:len(pos)] // of a length the compiler knows: no checks inside
+		for i := range pos {
+			pos[i], first[i] = int32(i), int32(start)
 		}
 		start += span.Count
 	}
