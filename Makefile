@@ -50,9 +50,13 @@ demo: build s3server ## the whole mission on this machine, in .demo/
 	$(GO) build -trimpath -o bin/demo ./examples/demo
 	@bin/demo
 
+.PHONY: ziya
+ziya: build ## examples/ziya: a vocabulary grows, with and without the old language; draws docs/ziya.svg
+	sh scripts/ziya.sh bin/banyan $(PYTHON)
+
 .PHONY: clean-demo
-clean-demo: ## remove .demo/
-	rm -rf .demo
+clean-demo: ## remove .demo/ and .ziya/
+	rm -rf .demo .ziya
 
 .PHONY: bench
 bench: ## benchmarks of every package
