@@ -105,6 +105,19 @@ func (c *Client) Resume(ctx context.Context, run string, set []string) error {
 	return err
 }
 
+// SetWeights changes the mixture of a run from a future step on, as a recorded edit.
+func (c *Client) SetWeights(ctx context.Context, run string, weights []*pb.NamedWeight,
+	fromStep uint64,
+) error {
+	id, err := NewRequestID()
+	if err != nil {
+		return err
+	}
+	_, err = call(ctx, c, &pb.SetWeightsRequest{RequestId: id, Run: run, Weights: weights,
+		FromStep: fromStep}, pb.RunServiceClient.SetWeights)
+	return err
+}
+
 // Status asks one member, whichever answers, who leads.
 func (c *Client) Status(ctx context.Context) (out *pb.StatusResponse, err error) {
 	err = c.finder.Do(ctx, func(ctx context.Context, conn *grpc.ClientConn) error {

@@ -24,7 +24,7 @@ import (
 
 func dataCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "data", Short: "Work on the data of a run"}
-	cmd.AddCommand(inspectCommand(), whyCommand(), auditCommand())
+	cmd.AddCommand(inspectCommand(), whyCommand(), auditCommand(), setWeightsCommand())
 	return cmd
 }
 

@@ -58,6 +58,9 @@ func (l *lead) tend(ctx context.Context, run *pb.Run) {
 	if l.tendDead(ctx, run) {
 		return
 	}
+	if l.tendEdit(ctx, run) {
+		return
+	}
 	for _, p := range run.GetRanks() {
 		if gone, how := l.workerGone(p.GetWorker()); gone {
 			l.endGeneration(ctx, run.GetId(), run.GetGeneration(),
@@ -89,7 +92,8 @@ func (l *lead) stallLimit(run *pb.Run, stepping bool) time.Duration {
 	for _, p := range run.GetRanks() {
 		last = max(last, l.report(run, p).GetStep())
 	}
-	if stepping && last < run.GetResolved().GetTotalSteps() && !run.GetStopRequested() {
+	ends := run.GetStopRequested() || run.GetNext() != nil
+	if stepping && last < run.GetResolved().GetTotalSteps() && !ends {
 		return l.cfg.StallLimit
 	}
 	return loadAllowance * l.cfg.StallLimit
@@ -211,6 +215,10 @@ func (l *lead) finish(ctx context.Context, run *pb.Run) {
 	case l.endedItself(run) != "":
 		end.State = pb.RunState_STOPPED
 		end.Reason = fmt.Sprintf("stopped by its guard at step %d: %s", newest, l.endedItself(run))
+	case run.GetNext() != nil && !run.GetStopRequested():
+		l.handOver(ctx, run, fmt.Sprintf("ended at step %d, before the mixture changes at step %d",
+			newest, run.GetNextStep()))
+		return
 	case run.GetStopRequested():
 		end.State = pb.RunState_STOPPED
 		end.Reason = fmt.Sprintf("stopped by request at step %d", newest)
@@ -371,26 +379,8 @@ func (l *lead) assignments(run *pb.Run) map[string][]*pb.RankAssignment {
 			Run: run.GetId(), Generation: run.GetGeneration(), Rank: p.GetRank(),
 			World: uint32(len(run.GetRanks())), Device: p.GetDevice(), IsaClass: run.GetIsaClass(),
 			Resolved: run.GetResolved(), Restore: restore, Peers: peers,
-			Stop: run.GetStopRequested(), CommittedStep: state.Newest(run).GetStep(),
+			Stop: run.GetStopRequested() || run.GetNext() != nil, CommittedStep: state.Newest(run).GetStep(),
 			ResumedStep: run.GetResumedStep()})
 	}
 	return out
-}
-
-// prune forgets ended ranks of generations that are over.
-func (l *lead) prune() {
-	for k, r := range l.reports {
-		run, ok := l.machine.Run(k.run)
-		past := !ok || run.GetGeneration() != k.generation || !state.Live(run)
-		if past && over(r.GetPhase()) {
-			delete(l.reports, k)
-		}
-	}
-	for k := range l.shards {
-		run, ok := l.machine.Run(k.run)
-		if !ok || run.GetGeneration() != k.generation || !state.Live(run) ||
-			state.Newest(run).GetStep() >= k.step {
-			delete(l.shards, k)
-		}
-	}
 }

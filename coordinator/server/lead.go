@@ -184,6 +184,9 @@ func (l *lead) handle(ctx context.Context, m any) bool {
 		}
 		return l.listen(ctx, m.s, m.m)
 	case proposal:
+		if x := m.cmd.GetSetWeights(); x != nil {
+			x.LastSeenStep = l.lastStep(x.GetRun())
+		}
 		result, err := l.propose(ctx, m.cmd)
 		m.reply <- proposed{result, err}
 	case committed:
@@ -349,4 +352,22 @@ func (l *lead) command(ctx context.Context, what string, cmd *pb.Command) bool {
 		return true
 	}
 	return false
+}
+
+// prune forgets ended ranks of generations that are over.
+func (l *lead) prune() {
+	for k, r := range l.reports {
+		run, ok := l.machine.Run(k.run)
+		past := !ok || run.GetGeneration() != k.generation || !state.Live(run)
+		if past && over(r.GetPhase()) {
+			delete(l.reports, k)
+		}
+	}
+	for k := range l.shards {
+		run, ok := l.machine.Run(k.run)
+		if !ok || run.GetGeneration() != k.generation || !state.Live(run) ||
+			state.Newest(run).GetStep() >= k.step {
+			delete(l.shards, k)
+		}
+	}
 }

@@ -50,12 +50,10 @@ type recorder struct {
 	out   *publisher
 	hub   hub
 
-	newest *pb.Run // as last told; for its checkpoints
-	last   uint64  // newest step accepted
-	recent map[uint64]*pb.StepRecord
-	events map[uint64]map[pb.EventKind]bool // accepted, by index
-	epoch  uint64                           // index of the newest resume: ids after it are new
-
+	newest  *pb.Run // as last told; for its checkpoints
+	last    uint64  // newest step accepted
+	recent  map[uint64]*pb.StepRecord
+	events  map[uint64]map[pb.EventKind]bool // accepted, by index
 	resumes []*pb.Event
 
 	lastSeen atomic.Uint64 // last, for other goroutines
@@ -169,7 +167,6 @@ func (r *recorder) markEvent(e *pb.Event) bool {
 	r.events[e.GetIndex()][e.GetKind()] = true
 	if takesBack(e) {
 		// What was recorded past this point is superseded.
-		r.epoch = e.GetIndex()
 		r.resumes = append(r.resumes, e)
 		for r.last > e.GetStep() {
 			delete(r.recent, r.last)
@@ -226,7 +223,13 @@ func (r *recorder) take(ctx context.Context, in recordsIn) {
 
 func (r *recorder) record(s *pb.StepRecord) {
 	r.seen(s)
-	r.emit(fmt.Sprintf("%s-s%d-%d", r.run, s.GetStep(), r.epoch),
+	epoch := uint64(0) // the newest event that took this step back: its id is a new one
+	for _, e := range r.resumes {
+		if s.GetStep() > e.GetStep() {
+			epoch = max(epoch, e.GetIndex())
+		}
+	}
+	r.emit(fmt.Sprintf("%s-s%d-%d", r.run, s.GetStep(), epoch),
 		&pb.WatchItem{Item: &pb.WatchItem_Step{Step: s}})
 }
 

@@ -8,7 +8,8 @@ import (
 )
 
 // takesBack reports whether an event puts steps out of the surviving history: a resume, whose edit
-// may change them, and in fast numerics each new generation, which replays them otherwise.
+// may change them, an edit of the mixture, should the live generation go past its step, and in fast
+// numerics each new generation, which replays them otherwise.
 func takesBack(e *pb.Event) bool {
 	return e.GetKind() == pb.EventKind_RUN_RESUMED || e.GetSupersedes() > 0
 }

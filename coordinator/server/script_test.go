@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/banyan-train/banyan/coordinator/state"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
@@ -85,6 +87,12 @@ func (s *stage) do(line string) {
 		s.ask(&pb.Command{Command: &pb.Command_Stop{Stop: &pb.StopRun{Run: who}}})
 	case "resume":
 		s.ask(&pb.Command{Command: &pb.Command_Resume{Resume: &pb.ResumeRun{Run: who}}})
+	case "weights":
+		run, _ := s.group.machine.Run(who)
+		edited := proto.CloneOf(state.Newer(run))
+		edited.Digest = "edited at " + named["from"]
+		s.ask(&pb.Command{Command: &pb.Command_SetWeights{SetWeights: &pb.SetWeights{Run: who,
+			Resolved: edited, BaseDigest: state.Newer(run).GetDigest(), FromStep: number(named["from"])}}})
 	case "worker":
 		s.open(who)
 	case "close":

@@ -14,6 +14,7 @@ import (
 
 	"github.com/banyan-train/banyan/coordinator/consensus"
 	"github.com/banyan-train/banyan/coordinator/spec"
+	"github.com/banyan-train/banyan/coordinator/state"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 	"github.com/banyan-train/banyan/store"
 	"github.com/banyan-train/banyan/store/router"
@@ -162,6 +163,9 @@ func (s runService) Resume(ctx context.Context, q *pb.ResumeRequest) (*pb.Resume
 		if err == nil {
 			cmd.Resolved, err = resolve(ctx, edited)
 		}
+		if err == nil {
+			err = spec.KeepPast(run.GetResolved(), cmd.Resolved, state.Resumable(run).GetStep())
+		}
 		if err != nil {
 			return nil, resolveError(err)
 		}
@@ -172,6 +176,35 @@ func (s runService) Resume(ctx context.Context, q *pb.ResumeRequest) (*pb.Resume
 		return nil, s.m.proposeError(err)
 	}
 	return &pb.ResumeResponse{}, refusal(result)
+}
+
+// SetWeights changes the mixture of a run from a future step on, as a recorded edit.
+func (s runService) SetWeights(ctx context.Context, q *pb.SetWeightsRequest,
+) (*pb.SetWeightsResponse, error) {
+	l, before, err := s.m.begin(q.GetRequestId())
+	if err != nil {
+		return nil, err
+	}
+	if before != "" {
+		return &pb.SetWeightsResponse{}, s.m.verify(ctx)
+	}
+	run, err := s.m.find(q.GetRun())
+	if err != nil {
+		return nil, err
+	}
+	base := state.Newer(run)
+	edited, err := spec.SetWeights(base, q.GetFromStep(), q.GetWeights())
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	result, err := l.ask(ctx, &pb.Command{RequestId: q.GetRequestId(),
+		Command: &pb.Command_SetWeights{SetWeights: &pb.SetWeights{Run: run.GetId(), Resolved: edited,
+			BaseDigest: base.GetDigest(), FromStep: q.GetFromStep(),
+			Edit: spec.WeightsText(q.GetWeights())}}})
+	if err != nil {
+		return nil, s.m.proposeError(err)
+	}
+	return &pb.SetWeightsResponse{}, refusal(result)
 }
 
 // ask has the leader's loop propose a user's command.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -274,7 +275,7 @@ func (w *watcher) send(ctx context.Context, e *pb.Event) error {
 		w.learn(&pb.Run{Events: []*pb.Event{e}})
 		if e.GetIndex() > w.floor {
 			w.last = min(w.last, e.GetStep()) // what follows supersedes it
-			clear(w.early)
+			maps.DeleteFunc(w.early, func(step uint64, _ *pb.StepRecord) bool { return step > e.GetStep() })
 		}
 	}
 	if e.GetIndex() > w.floor {

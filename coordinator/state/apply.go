@@ -79,6 +79,8 @@ func (c *change) dispatch(cmd *pb.Command) {
 		c.markCorrupt(x.MarkCorrupt)
 	case *pb.Command_Finish:
 		c.finish(x.Finish)
+	case *pb.Command_SetWeights:
+		c.setWeights(x.SetWeights)
 	default:
 		c.refuse(pb.ApplyResult_CONFLICT, "the command is empty or of a newer version")
 	}
@@ -89,7 +91,8 @@ func isRequest(cmd *pb.Command) bool {
 	if cmd.GetRequestId() == "" {
 		return false
 	}
-	return cmd.GetLaunch() != nil || cmd.GetStop() != nil || cmd.GetResume() != nil
+	return cmd.GetLaunch() != nil || cmd.GetStop() != nil || cmd.GetResume() != nil ||
+		cmd.GetSetWeights() != nil
 }
 
 // replay answers a request id seen before. A launch may carry another run id than the first
@@ -103,6 +106,9 @@ func (c *change) replay(rec *pb.RequestRecord, cmd *pb.Command) {
 	}
 	if cmd.GetResume() != nil {
 		named = cmd.GetResume().GetRun()
+	}
+	if cmd.GetSetWeights() != nil {
+		named = cmd.GetSetWeights().GetRun()
 	}
 	if named != rec.Run {
 		c.refuse(pb.ApplyResult_CONFLICT, "request id %q was used for run %s, now for run %s",

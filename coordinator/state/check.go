@@ -59,6 +59,10 @@ func checkRun(r *pb.Run) error {
 	if r.StopRequested && !Live(r) {
 		return fmt.Errorf("%s with a stop requested", r.State)
 	}
+	if r.Next != nil && (!Live(r) || newestStep(r) >= r.NextStep) {
+		return fmt.Errorf("%s with a checkpoint of step %d, and an edit of step %d that it does not know",
+			r.State, newestStep(r), r.NextStep)
+	}
 	for i, p := range r.Ranks {
 		if p.Rank != uint32(i) {
 			return fmt.Errorf("rank %d stands at place %d", p.Rank, i)

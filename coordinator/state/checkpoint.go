@@ -38,6 +38,12 @@ func (c *change) commitCheckpoint(x *pb.CommitCheckpoint) {
 			"step %d is not after step %d, up to which run %s is settled", k.Step, floor, r.Id)
 		return
 	}
+	if r.Next != nil && k.Step >= r.NextStep {
+		c.refuse(pb.ApplyResult_CONFLICT, "generation %d does not know that the mixture of run %s "+
+			"changes at step %d; its checkpoint of step %d is not of the run", r.Generation, r.Id,
+			r.NextStep, k.Step)
+		return
+	}
 	r.Checkpoints = append(r.Checkpoints, proto.CloneOf(k))
 	r.Failures = 0
 	c.event(pb.EventKind_CHECKPOINT_COMMITTED, k.Generation, k.Step,

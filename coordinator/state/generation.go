@@ -208,6 +208,7 @@ func (c *change) endGeneration(x *pb.EndGeneration) {
 	case Stranded(r) != "":
 		c.end(r, pb.RunState_FAILED, fmt.Sprintf("%s (%s)", Stranded(r), x.Reason))
 	default:
+		adopt(r)
 		r.State, r.Ranks, r.Reason = pb.RunState_PENDING, nil, x.Reason
 	}
 }

@@ -56,10 +56,10 @@ func Stranded(r *pb.Run) string {
 		"`banyan checkpoint verify` accepts it, and resume; or launch a new run", newest.Uri)
 }
 
-// resumable is where a run goes on when its user asks for it: the newest checkpoint, or, when all
+// Resumable is where a run goes on when its user asks for it: the newest checkpoint, or, when all
 // are marked corrupt, the newest of them. The user may have restored its objects; they are verified
 // again before use.
-func resumable(r *pb.Run) *pb.CheckpointRef {
+func Resumable(r *pb.Run) *pb.CheckpointRef {
 	if Stranded(r) != "" {
 		return r.Checkpoints[len(r.Checkpoints)-1]
 	}
@@ -121,7 +121,7 @@ func (c *change) resume(x *pb.ResumeRun) {
 	if x.GetResolved() != nil {
 		next = x.Resolved
 	}
-	step := resumable(r).GetStep()
+	step := Resumable(r).GetStep()
 	if next.GetTotalSteps() <= step {
 		c.refuse(pb.ApplyResult_CONFLICT, "run %s is at step %d of %d: nothing is left to train; "+
 			"raise train.tokens or train.steps", r.Id, step, next.GetTotalSteps())
@@ -133,7 +133,7 @@ func (c *change) resume(x *pb.ResumeRun) {
 		return
 	}
 	if Stranded(r) != "" {
-		resumable(r).Corrupt = false
+		Resumable(r).Corrupt = false
 	}
 	r.Resolved = proto.CloneOf(next)
 	r.State, r.Reason = pb.RunState_PENDING, "resumed; waiting for workers"
@@ -162,6 +162,8 @@ func changedInput(a, b *pb.ResolvedRun) string {
 		return "data.seq_len"
 	case da.GetBos() != db.GetBos():
 		return "data.bos"
+	case da.GetPacking() != db.GetPacking():
+		return "data.packing"
 	case ta.GetGlobalBatch() != tb.GetGlobalBatch():
 		return "train.global_batch"
 	case ta.GetSeed() != tb.GetSeed():
@@ -213,6 +215,7 @@ func (c *change) end(r *pb.Run, s pb.RunState, reason string) {
 		pb.RunState_STOPPED:   pb.EventKind_RUN_STOPPED,
 		pb.RunState_FAILED:    pb.EventKind_RUN_FAILED,
 	}
+	adopt(r)
 	r.State, r.Reason, r.Ranks, r.StopRequested = s, reason, nil, false
 	c.event(kinds[s], r.Generation, Newest(r).GetStep(), "%s", reason)
 }

@@ -88,6 +88,12 @@ func show(out *strings.Builder, m *Machine, res *pb.ApplyResult) {
 	if r.ResumedStep > 0 {
 		fmt.Fprintf(out, " resumed=%d", r.ResumedStep)
 	}
+	if r.Resolved.Digest != "" {
+		fmt.Fprintf(out, " runs=%s", r.Resolved.Digest)
+	}
+	if r.Next != nil {
+		fmt.Fprintf(out, " next=%s from=%d", r.Next.Digest, r.NextStep)
+	}
 	fmt.Fprintf(out, " (%s)\n", r.Reason)
 }
 
@@ -144,6 +150,10 @@ func parseCommand(t *testing.T, line string) *pb.Command {
 		x := &pb.FinishRun{Run: a.name, Generation: a.num("gen"), Reason: a.text["reason"],
 			State: pb.RunState(pb.RunState_value[a.text["state"]])}
 		cmd.Command = &pb.Command_Finish{Finish: x}
+	case "weights":
+		x := &pb.SetWeights{Run: a.name, Resolved: a.resolved(), FromStep: a.num("from"),
+			Edit: a.text["edit"], LastSeenStep: a.num("seen"), BaseDigest: a.text["base"]}
+		cmd.Command = &pb.Command_SetWeights{SetWeights: x}
 	case "nothing":
 	default:
 		t.Fatalf("unknown command %q", line)
@@ -191,6 +201,7 @@ func resolved(total, shards uint64, family string) *pb.ResolvedRun {
 // resolved is a run of total steps; held=URI@ETAG gives it a held-out set.
 func (a args) resolved() *pb.ResolvedRun {
 	r := resolved(a.num("total"), a.num("shards"), a.text["family"])
+	r.Digest = a.text["digest"]
 	if a.text["numerics"] == "fast" {
 		r.Spec.Train.Numerics = pb.Numerics_FAST
 	}

@@ -103,11 +103,21 @@ func (p Plan) Splice(steps uint64, later Plan) Plan {
 		}
 	}
 	for _, s := range later {
-		if s.Until == 0 || s.Until > steps {
-			out = append(out, s)
+		if s.Until > 0 && s.Until <= steps {
+			continue
 		}
+		if n := len(out); n > 0 && s.goesOn(&out[n-1]) {
+			out = out[:n-1]
+		}
+		out = append(out, s)
 	}
 	return out
+}
+
+// goesOn says whether a segment only makes the one before it longer.
+func (s *Segment) goesOn(before *Segment) bool {
+	return slices.Equal(s.From, before.From) && slices.Equal(s.To, before.To) &&
+		s.Start == before.Start && s.Steps == before.Steps
 }
 
 // at is the index of the segment that a step belongs to.
