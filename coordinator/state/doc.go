@@ -20,9 +20,9 @@
 //	                       |  +-- retry -----------------------+                     |
 //	          STOPPED | FAILED | SUCCEEDED <-- FinishRun, fatal, too many failures --+
 //
-// SetWeights edits the mixture from a future step on. A live generation does not learn it (two ranks
-// might learn it at different steps): Run.next holds the edited run, the leader asks the ranks to
-// checkpoint and end, and the edit becomes Run.resolved when the generation is over, however it
+// SetWeights edits the mixture from a future step on. A live generation does not learn it, as two
+// ranks might learn it at different steps: Run.next holds the edited run, the leader asks the ranks
+// to checkpoint and end, and the edit becomes Run.resolved when the generation is over, however it
 // ends. Until then no checkpoint at or past that step is taken from it.
 //
 // Invariants, checked by Check after every command of the tests:
