@@ -75,7 +75,49 @@ def random_texts(count):
     return ["".join(rng.choice(pieces) for _ in range(rng.randint(2, 14))) for _ in range(count)]
 
 
+# As the files of models that had a SentencePiece model write it: what goes before a text, and
+# whether words are cut.
+SPACED = {
+    "prepend": {"normalizer": {"type": "Sequence", "normalizers": [
+        {"type": "Prepend", "prepend": "▁"},
+        {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]}},
+    "metaspace": {"pre_tokenizer": {"type": "Metaspace", "replacement": "▁",
+                                    "prepend_scheme": "first", "split": True}},
+    "nosplit": {"pre_tokenizer": {"type": "Metaspace", "replacement": "▁",
+                                  "prepend_scheme": "always", "split": False}},
+}
+
+
+def build_spaced(name):
+    """BPE over characters, with tokens for all bytes."""
+    tok = Tokenizer(models.BPE())
+    tok.pre_tokenizer = pre.Metaspace(prepend_scheme="always", split=name != "nosplit")
+    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=["<unk>", "<s>", "</s>"],
+                                  show_progress=False)
+    tok.train_from_iterator(TRAIN, trainer)
+    data = json.loads(tok.to_str())
+    vocab = data["model"]["vocab"]
+    for b in range(256):
+        vocab[f"<0x{b:02X}>"] = len(vocab)
+    data["model"].update(byte_fallback=True, fuse_unk=True, unk_token="<unk>")
+    data.update(normalizer=None, pre_tokenizer=None)
+    data.update(SPACED[name])
+    data["decoder"] = {"type": "Sequence", "decoders": [
+        {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+        {"type": "ByteFallback"}, {"type": "Fuse"}]}
+    if name != "nosplit":
+        data["decoder"]["decoders"].append(
+            {"type": "Strip", "content": " ", "start": 1, "stop": 0})
+    if name == "metaspace":
+        data["added_tokens"].append({"id": len(vocab), "content": "banyan", "single_word": False,
+                                     "lstrip": True, "rstrip": False, "normalized": True,
+                                     "special": False})
+    return Tokenizer.from_str(json.dumps(data))
+
+
 def build(name):
+    if name in SPACED:
+        return build_spaced(name)
     tok = Tokenizer(models.BPE(ignore_merges=name == "llama3"))
     use_regex = name in ("gpt2", "prefix", "digits")
     byte_level = pre.ByteLevel(add_prefix_space=name == "prefix", use_regex=use_regex)
@@ -143,7 +185,7 @@ def main():
     os.makedirs(OUT, exist_ok=True)
     texts = HOSTILE + random_texts(150)
     with open(os.path.join(OUT, "goldens.jsonl"), "w", encoding="utf-8") as out:
-        for name in ("gpt2", "prefix", "llama3", "qwen2", "digits"):
+        for name in ("gpt2", "prefix", "llama3", "qwen2", "digits", *SPACED):
             tok = build(name)
             data = json.loads(tok.to_str())
             with open(os.path.join(OUT, name + ".json"), "w", encoding="utf-8") as f:
@@ -152,6 +194,8 @@ def main():
             for text in texts:
                 ids = tok.encode(text, add_special_tokens=False).ids
                 row = {"tokenizer": name, "text": text, "ids": ids}
+                if name in SPACED:
+                    row["decoded"] = tok.decode(ids, skip_special_tokens=False)
                 out.write(json.dumps(row, separators=(",", ":")) + "\n")
     with open(os.path.join(OUT, "classes.sha256"), "w", encoding="utf-8") as f:
         f.write(class_digest() + "\n")

@@ -14,13 +14,7 @@ type bpe struct {
 	splitters   []splitter // each cuts the words of the one before
 	prefixSpace bool
 	nfc         *nfcTable // nil: no normalizer
-	raw         *matcher  // added tokens looked for in the text as it is
-	normalized  *matcher  // added tokens looked for after the normalizer
-
-	size     int      // largest id + 1
-	text     [][]byte // bytes by id; nil: no such id
-	special  []bool   // by id
-	bos, eos int32    // -1: none
+	tokenTable
 
 	mu   sync.Mutex
 	free []*scratch // guarded by mu
@@ -118,14 +112,3 @@ func (b *bpe) TokenBytes(id int32) int {
 	}
 	return len(b.text[id])
 }
-
-func (b *bpe) known(id int32) bool { return id >= 0 && int(id) < b.size }
-
-// VocabSize implements Tokenizer.
-func (b *bpe) VocabSize() int { return b.size }
-
-// BOS implements Tokenizer.
-func (b *bpe) BOS() (int32, bool) { return b.bos, b.bos >= 0 }
-
-// EOS implements Tokenizer.
-func (b *bpe) EOS() (int32, bool) { return b.eos, b.eos >= 0 }

@@ -19,6 +19,7 @@ type golden struct {
 	Tokenizer string  `json:"tokenizer"`
 	Text      string  `json:"text"`
 	IDs       []int32 `json:"ids"`
+	Decoded   *string `json:"decoded"` // where it is not the text
 }
 
 func readGoldens(t testing.TB) []golden {
@@ -45,7 +46,7 @@ func testFile(t testing.TB, name string) []byte {
 	return data
 }
 
-func testTokenizer(t testing.TB, name string) *bpe {
+func anyTokenizer(t testing.TB, name string) Tokenizer {
 	t.Helper()
 	tok, err := parse(testFile(t, name+".json"), nil)
 	if err != nil {
@@ -54,8 +55,14 @@ func testTokenizer(t testing.TB, name string) *bpe {
 	return tok
 }
 
+// testTokenizer reads a byte-level one.
+func testTokenizer(t testing.TB, name string) *bpe {
+	t.Helper()
+	return anyTokenizer(t, name).(*bpe)
+}
+
 func TestEncodeEqualsPeer(t *testing.T) {
-	toks := map[string]*bpe{}
+	toks := map[string]Tokenizer{}
 	goldens := readGoldens(t)
 	if len(goldens) < 1000 {
 		t.Fatalf("%d goldens, want at least 1000", len(goldens))
@@ -64,11 +71,17 @@ func TestEncodeEqualsPeer(t *testing.T) {
 		for _, g := range goldens {
 			tok := toks[g.Tokenizer]
 			if tok == nil {
-				tok = testTokenizer(t, g.Tokenizer)
+				tok = anyTokenizer(t, g.Tokenizer)
 				toks[g.Tokenizer] = tok
 			}
 			if got := tok.Encode(nil, g.Text); !slices.Equal(got, g.IDs) {
 				t.Errorf("pass %d, %s: %q\n got %v\nwant %v", pass, g.Tokenizer, g.Text, got, g.IDs)
+			}
+			if g.Decoded == nil {
+				continue
+			}
+			if got := string(tok.Decode(g.IDs)); got != *g.Decoded {
+				t.Errorf("%s: %v\n got %q\nwant %q", g.Tokenizer, g.IDs, got, *g.Decoded)
 			}
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-func parse(tokenizerJSON, tokenizerConfigJSON []byte) (*bpe, error) {
+func parse(tokenizerJSON, tokenizerConfigJSON []byte) (Tokenizer, error) {
 	if !utf8.Valid(tokenizerJSON) {
 		return nil, fmt.Errorf("%s is not UTF-8: %w", tokenizerFile, ErrInvalid)
 	}
@@ -14,14 +14,17 @@ func parse(tokenizerJSON, tokenizerConfigJSON []byte) (*bpe, error) {
 	if err := unmarshalWhole(tokenizerJSON, &f); err != nil {
 		return nil, err
 	}
-	b := &bpe{classes: classes(), bos: -1, eos: -1}
+	if f.isSpaced() {
+		return parseSpaced(&f, tokenizerConfigJSON)
+	}
+	b := &bpe{classes: classes(), tokenTable: tokenTable{bos: -1, eos: -1}}
 	if err := b.parsePipeline(&f); err != nil {
 		return nil, fmt.Errorf("%s: %w", tokenizerFile, err)
 	}
 	if err := b.parseModel(&f); err != nil {
 		return nil, fmt.Errorf("%s: %w", tokenizerFile, err)
 	}
-	if err := b.parseConfig(tokenizerConfigJSON, f.AddedTokens); err != nil {
+	if err := b.parseConfig(tokenizerConfigJSON, f.AddedTokens, b.prefixSpace); err != nil {
 		return nil, fmt.Errorf("%s: %w", configFile, err)
 	}
 	return b, nil

@@ -104,7 +104,7 @@ func TestPiecesEqualDefinition(t *testing.T) {
 		}
 		torn += len(m.joints.sides)
 		b := &bpe{model: m, classes: classes(), splitters: []splitter{splitWhole},
-			raw: newMatcher(nil), normalized: newMatcher(nil)}
+			tokenTable: tokenTable{raw: newMatcher(nil), normalized: newMatcher(nil)}}
 		for range 2 { // the second time from the cache
 			for _, text := range append(texts, strings.Join(texts, "")) {
 				if got, want := b.Encode(nil, text), naive(m, text); !slices.Equal(got, want) {
@@ -131,7 +131,7 @@ func TestBatches(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := &bpe{model: m, classes: classes(), splitters: []splitter{splitLlama3},
-		raw: newMatcher(nil), normalized: newMatcher(nil)}
+		tokenTable: tokenTable{raw: newMatcher(nil), normalized: newMatcher(nil)}}
 	for n := batch - 5; n < batch+5; n++ {
 		for _, word := range []string{"中", "丏中", "丏中丏", "，夜里下起了小雨中"} {
 			text := strings.Repeat("a!", n/2) + "b"[:n%2] + word + strings.Repeat(" "+word, n)

@@ -32,14 +32,43 @@ func (b *bpe) setModel(m *modelJSON, added []addedToken) (err error) {
 	if b.model, err = newModel(m); err != nil {
 		return err
 	}
-	return b.addTokens(added, m.Vocab)
+	b.size, b.text = b.model.size, b.model.text
+	return b.addTokens(added, m.Vocab, func(content string) string {
+		if b.nfc != nil {
+			content = nfc(content)
+		}
+		return content
+	})
 }
+
+// tokenTable is all tokens by id, and those that are looked for in texts.
+type tokenTable struct {
+	raw        *matcher // added tokens looked for in the text as it is
+	normalized *matcher // added tokens looked for after the normalizer
+
+	size     int      // largest id + 1
+	text     [][]byte // bytes by id; nil: no such id
+	special  []bool   // by id
+	bos, eos int32    // -1: none
+}
+
+func (b *tokenTable) known(id int32) bool { return id >= 0 && int(id) < b.size }
+
+// VocabSize implements Tokenizer.
+func (b *tokenTable) VocabSize() int { return b.size }
+
+// BOS implements Tokenizer.
+func (b *tokenTable) BOS() (int32, bool) { return b.bos, b.bos >= 0 }
+
+// EOS implements Tokenizer.
+func (b *tokenTable) EOS() (int32, bool) { return b.eos, b.eos >= 0 }
 
 // addTokens checks the added tokens against the vocabulary. The peer numbers tokens that the
 // model lacks by itself, on from the vocabulary's size; a file that says otherwise would get
 // other ids there than it names, so it is refused.
-func (b *bpe) addTokens(tokens []addedToken, vocab map[string]int64) error {
-	b.size, b.text = b.model.size, b.model.text
+func (b *tokenTable) addTokens(tokens []addedToken, vocab map[string]int64,
+	normalize func(string) string,
+) error {
 	next := int64(len(vocab)) // what the peer gives the next token that the model lacks
 	seen := map[string]bool{}
 	var raw, normalized []addedToken
@@ -68,9 +97,7 @@ func (b *bpe) addTokens(tokens []addedToken, vocab map[string]int64) error {
 		}
 		b.text[t.ID] = []byte(t.Content)
 		if t.Normalized {
-			if b.nfc != nil {
-				t.Content = nfc(t.Content)
-			}
+			t.Content = normalize(t.Content)
 			normalized = append(normalized, t)
 		} else {
 			raw = append(raw, t)
@@ -86,7 +113,7 @@ func (b *bpe) addTokens(tokens []addedToken, vocab map[string]int64) error {
 
 // parseConfig reads tokenizer_config.json: the names of BOS and EOS, and whatever there would
 // change ids against tokenizer.json.
-func (b *bpe) parseConfig(data []byte, tokens []addedToken) error {
+func (b *tokenTable) parseConfig(data []byte, tokens []addedToken, prefixSpace bool) error {
 	if len(data) == 0 {
 		return nil
 	}
@@ -94,9 +121,9 @@ func (b *bpe) parseConfig(data []byte, tokens []addedToken) error {
 	if err := json.Unmarshal(data, &c); err != nil {
 		return fmt.Errorf("%w: %w", err, ErrInvalid)
 	}
-	if c.AddPrefixSpace != nil && *c.AddPrefixSpace != b.prefixSpace {
+	if c.AddPrefixSpace != nil && *c.AddPrefixSpace != prefixSpace {
 		return unsupported("add_prefix_space %v against %v in %s",
-			*c.AddPrefixSpace, b.prefixSpace, tokenizerFile)
+			*c.AddPrefixSpace, prefixSpace, tokenizerFile)
 	}
 	byID := make(map[string]string, len(tokens))
 	for _, t := range tokens {
@@ -117,7 +144,7 @@ func (b *bpe) parseConfig(data []byte, tokens []addedToken) error {
 }
 
 // tokenID resolves a token that the config names by a string or an object; -1: it names none.
-func (b *bpe) tokenID(field string, data json.RawMessage) (int32, error) {
+func (b *tokenTable) tokenID(field string, data json.RawMessage) (int32, error) {
 	if isNull(data) {
 		return -1, nil
 	}
