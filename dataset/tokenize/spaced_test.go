@@ -32,7 +32,7 @@ func TestI13_SpacedFilesAreRefusedByName(t *testing.T) {
 		"scheme": {set("pre_tokenizer", object{"type": "Metaspace", "replacement": metaspace,
 			"prepend_scheme": "second"}), "second", ErrUnsupported},
 		"mark": {set("pre_tokenizer", object{"type": "Metaspace", "replacement": "_",
-			"prepend_scheme": "always"}), "Metaspace", ErrUnsupported},
+			"prepend_scheme": "always"}), "pre_tokenizer", ErrUnsupported},
 		"pre-tokenizer": {set("pre_tokenizer", object{"type": "ByteLevel"}), "ByteLevel",
 			ErrUnsupported},
 		"normalizer": {set("normalizer", object{"type": "NFKC"}), "a normalizer beside",
