@@ -5,6 +5,10 @@ SHELL := /bin/sh
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
+# One set of flags for builds and tests: the kernels take a compiler minutes, and are compiled once.
+GOFLAGS ?= -trimpath
+export GOFLAGS
+
 GO      ?= go
 PYTHON  ?= python3
 PROTOC  ?= protoc
@@ -27,13 +31,13 @@ help: ## this list
 
 .PHONY: build
 build: ## bin/banyan, the one binary
-	$(GO) build -trimpath -ldflags '-X main.Version=$(VERSION)' -o bin/banyan ./cmd/banyan
+	$(GO) build -ldflags '-X main.Version=$(VERSION)' -o bin/banyan ./cmd/banyan
 
 .PHONY: s3server
 s3server: bin/s3server ## bin/s3server, for the demo and the tests
 
 bin/s3server: $(wildcard tools/s3server/*.go) tools/s3server/go.mod tools/s3server/go.sum
-	cd tools/s3server && $(GO) build -trimpath -o ../../bin/s3server .
+	cd tools/s3server && $(GO) build -o ../../bin/s3server .
 
 .PHONY: test
 test: s3server ## all tests, then the Go parts again with the race detector
@@ -47,7 +51,7 @@ matrix: ## the whole reproducibility matrix: one digest a class of kernels and p
 
 .PHONY: demo
 demo: build s3server ## the whole mission on this machine, in .demo/
-	$(GO) build -trimpath -o bin/demo ./examples/demo
+	$(GO) build -o bin/demo ./examples/demo
 	@bin/demo
 
 .PHONY: ziya
@@ -72,7 +76,7 @@ peers: build .venv/installed ## compare with transformers and tokenizers, every 
 
 .PHONY: bench-peers
 bench-peers: .venv/installed ## speed against PyTorch, OpenBLAS and, with SHARED, tokenizers: JSON lines
-	$(GO) build -trimpath -o bin/bench ./internal/bench
+	$(GO) build -o bin/bench ./internal/bench
 	@.venv/bin/python scripts/bench_peers.py bin/bench $(if $(QUICK),--quick) $(BENCH_FLAGS)
 	@test -z '$(SHARED)' || HF_HUB_OFFLINE=1 .venv/bin/python scripts/bench_encode.py bin/bench '$(SHARED)'
 
