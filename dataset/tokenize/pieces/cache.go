@@ -1,45 +1,74 @@
 package pieces
 
-import "hash/maphash"
+import (
+	"encoding/binary"
+	"math/bits"
+	"slices"
+	"unsafe"
+)
 
 const (
 	cacheBits = 15 // 32,768 segments, 2 MiB
-	cacheText = 20 // longest segment kept, bytes
-	cacheIDs  = 9  // longest result kept
+	cacheText = 24 // longest segment kept, bytes
+	cacheIDs  = 8  // longest result kept
 )
 
 // cache remembers the ids of short segments: direct mapped, the newest wins its place.
-type cache struct {
-	seed    maphash.Seed
-	entries []entry
-}
+type cache []entry
+
+// key is a segment of at most cacheText bytes, with zeros behind.
+type key [cacheText / 8]uint64
 
 // entry fills one cache line.
 type entry struct {
-	size, count, chars uint8 // bytes of the segment (0: empty), ids, characters
-	margin             float32
-	text               [cacheText]byte
+	key                key
 	ids                [cacheIDs]int32
+	margin             float32
+	size, count, chars uint8 // bytes of the segment (0: empty), ids, characters
 }
 
-func newCache() cache {
-	return cache{seed: maphash.MakeSeed(), entries: make([]entry, 1<<cacheBits)}
+var _ [64 - unsafe.Sizeof(entry{})]struct{}
+
+// keyMasks keep the first n bytes of a key.
+var keyMasks = func() (m [cacheText + 1]key) {
+	for n := range m {
+		for w := range m[n] {
+			m[n][w] = 1<<(8*min(max(n-8*w, 0), 8)) - 1
+		}
+	}
+	return m
+}()
+
+// pad returns text with room behind it for keyOf to read.
+func pad(text []byte) []byte {
+	return slices.Grow(text, cacheText)[:len(text)+cacheText]
 }
 
-// slot is the place of a segment of at most cacheText bytes; hit says that it is there.
-func (c *cache) slot(text []byte) (e *entry, hit bool) {
-	e = &c.entries[maphash.Bytes(c.seed, text)>>(64-cacheBits)]
-	return e, string(e.text[:e.size]) == string(text)
+// keyOf is the segment of size bytes at i of a padded text.
+func keyOf(padded []byte, i, size int) key {
+	s, mask := padded[i:i+cacheText], &keyMasks[size]
+	return key{
+		binary.LittleEndian.Uint64(s) & mask[0],
+		binary.LittleEndian.Uint64(s[8:]) & mask[1],
+		binary.LittleEndian.Uint64(s[16:]) & mask[2],
+	}
+}
+
+// slot is the place of a segment; hit says that it is there.
+func (c cache) slot(k *key, size int) (e *entry, hit bool) {
+	// Two odd numbers without a pattern: 2^64 by the golden ratio, and the first secret of wyhash.
+	hi, lo := bits.Mul64(k[0]^0x9E3779B97F4A7C15, k[1]^k[2]*0x9E3779B97F4A7C15^0xA0761D6478BD642F)
+	e = &c[((hi^lo)^uint64(size)<<56)*0x9E3779B97F4A7C15>>(64-cacheBits)]
+	return e, e.key == *k && int(e.size) == size
 }
 
 // set fills an entry; a result that is too long leaves it as it was.
-func (e *entry) set(text []byte, chars int, ids []int32, margin float32) {
+func (e *entry) set(k *key, size, chars int, ids []int32, margin float32) {
 	if len(ids) > cacheIDs {
 		return
 	}
-	e.size, e.count, e.chars = uint8(len(text)), uint8(len(ids)), uint8(chars)
-	e.margin = margin
-	copy(e.text[:], text)
+	e.key, e.margin = *k, margin
+	e.size, e.count, e.chars = uint8(size), uint8(len(ids)), uint8(chars)
 	copy(e.ids[:], ids)
 }
 
@@ -56,7 +85,7 @@ type Scratch struct {
 }
 
 // NewScratch makes a scratch of about 2.1 MiB.
-func NewScratch() *Scratch { return &Scratch{cache: newCache()} }
+func NewScratch() *Scratch { return &Scratch{cache: make(cache, 1<<cacheBits)} }
 
 // keepScratch is the largest buffer, in entries, that outlives the text that needed it.
 const keepScratch = 1 << 16

@@ -52,6 +52,13 @@ func (t *charTable) at(s []byte, i int) (symbol int32, size int) {
 	return t.get(r), size
 }
 
+// cutter cuts text into segments that no piece crosses.
+type cutter struct {
+	chars *charTable
+	joins joinTable
+	ascii [utf8.RuneSelf][2]uint64 // the same of ASCII, exactly: a bit for the right character
+}
+
 // joinTable says which two characters may come side by side in one piece. It may say yes too often,
 // which costs time and changes nothing; it never says no where the answer is yes.
 type joinTable struct {
@@ -59,13 +66,23 @@ type joinTable struct {
 	bits  []uint64
 }
 
-// newJoinTable makes room for pairs of characters at 16 bits each.
-func newJoinTable(pairs int) joinTable {
-	bits := uint(10)
-	for 1<<bits < 16*pairs {
-		bits++
+// join is two characters that may come side by side.
+type join struct{ left, right rune }
+
+// newCutter makes a cutter of characters by symbol; none but those of chars are in any pair.
+func newCutter(chars *charTable, joins map[join]bool) cutter {
+	width := uint(10)
+	for 1<<width < 16*len(joins) {
+		width++
 	}
-	return joinTable{shift: 64 - bits, bits: make([]uint64, 1<<bits/64)}
+	c := cutter{chars: chars, joins: joinTable{64 - width, make([]uint64, 1<<width/64)}}
+	for j := range joins {
+		c.joins.set(chars.get(j.left), chars.get(j.right))
+		if j.left < utf8.RuneSelf && j.right < utf8.RuneSelf {
+			c.ascii[j.left][j.right/64] |= 1 << (j.right % 64)
+		}
+	}
+	return c
 }
 
 func (t *joinTable) set(left, right int32) {
@@ -77,30 +94,44 @@ func (t *joinTable) set(left, right int32) {
 func (t *joinTable) has(left, right int32) bool {
 	_, hash := hashPair(left, right)
 	bit := hash >> t.shift
-	return t.bits[bit/64]>>(bit%64)&1 != 0
+	return left >= 0 && right >= 0 && t.bits[bit/64]>>(bit%64)&1 != 0
 }
 
-// cutter cuts text into segments that no piece crosses.
-type cutter struct {
-	chars *charTable
-	joins joinTable
-	// cutAt is a symbol before which a segment always ends; strange: there is none.
-	cutAt int32
-}
-
-// segment returns the end of the segment that begins at s[i] and appends its symbols to syms.
-func (c *cutter) segment(s []byte, i int, syms []int32) (int, []int32) {
-	symbol, size := c.chars.at(s, i)
-	syms = append(syms, symbol)
-	i += size
-	for symbol >= 0 && i < len(s) {
-		next, size := c.chars.at(s, i)
-		if next < 0 || next == c.cutAt || !c.joins.has(symbol, next) {
-			break
+// segment returns the end of the segment that begins at s[i], and its number of characters.
+func (c *cutter) segment(s []byte, i int) (end, chars int) {
+	left, size := int32(strange), 1
+	if s[i] >= utf8.RuneSelf {
+		left, size = c.chars.at(s, i)
+	}
+	for chars = 1; ; chars++ {
+		before := s[i]
+		if i += size; i == len(s) {
+			return i, chars
 		}
-		syms = append(syms, next)
-		symbol = next
+		after := s[i]
+		if before < utf8.RuneSelf && after < utf8.RuneSelf {
+			if c.ascii[before][after/64]>>(after%64)&1 == 0 {
+				return i, chars
+			}
+			continue // with size 1
+		}
+		if before < utf8.RuneSelf {
+			left, _ = c.chars.at(s, i-1)
+		}
+		right, n := c.chars.at(s, i)
+		if !c.joins.has(left, right) {
+			return i, chars
+		}
+		left, size = right, n
+	}
+}
+
+// symbols appends the symbols of a segment to syms.
+func (c *cutter) symbols(syms []int32, segment []byte) []int32 {
+	for i := 0; i < len(segment); {
+		symbol, size := c.chars.at(segment, i)
+		syms = append(syms, symbol)
 		i += size
 	}
-	return i, syms
+	return syms
 }

@@ -102,7 +102,7 @@ func (m *Merger) queue(sc *Scratch, i int32, undo map[int32][2]int32) {
 		return
 	}
 	sc.push(left.merge>>32<<32 | uint64(uint32(i)))
-	if whole := int32(uint32(left.merge)); undo != nil && m.symbols[whole].Undo {
+	if whole := int32(uint32(left.merge)); undo != nil && m.texts[whole].Undo {
 		undo[whole] = [2]int32{left.symbol, right}
 	}
 }
@@ -157,7 +157,7 @@ const mostApart = 100
 
 func (m *Merger) takeApart(dst []int32, base int, symbol int32, undo map[int32][2]int32, depth int,
 ) []int32 {
-	s := &m.symbols[symbol]
+	s := &m.texts[symbol]
 	if !s.Undo || depth > mostApart {
 		return m.emit(dst, base, symbol)
 	}

@@ -35,7 +35,8 @@ type MergerConfig struct {
 type Merger struct {
 	cutter
 	pairs    pairTable // rank<<32 | symbol
-	symbols  []Symbol
+	texts    []Symbol
+	ids      []int32 // of texts
 	fallback Fallback
 	frozen   [256][]Symbol // by first byte, longest first
 	freezes  bool
@@ -45,18 +46,17 @@ type Merger struct {
 // NewMerger makes the tables.
 func NewMerger(c *MergerConfig) *Merger {
 	m := &Merger{
-		cutter:   cutter{chars: newCharTable(), cutAt: strange},
 		pairs:    newPairTable(len(c.Rules)),
-		symbols:  c.Symbols,
+		texts:    c.Symbols,
+		ids:      make([]int32, len(c.Symbols)),
 		fallback: c.Fallback,
 	}
+	chars := newCharTable()
 	for i, s := range c.Symbols {
 		if r, size := utf8.DecodeRuneInString(s.Text); size == len(s.Text) {
-			m.chars.set(r, int32(i))
-			if r == c.CutAt {
-				m.cutAt = int32(i)
-			}
+			chars.set(r, int32(i))
 		}
+		m.ids[i] = s.ID
 		m.undoes = m.undoes || s.Undo
 	}
 	for _, s := range c.Frozen {
@@ -66,19 +66,23 @@ func NewMerger(c *MergerConfig) *Merger {
 	for _, list := range m.frozen {
 		slices.SortFunc(list, func(a, b Symbol) int { return len(b.Text) - len(a.Text) })
 	}
-	m.joins = newJoinTable(len(c.Rules))
+	joins := map[join]bool{}
 	for _, rule := range c.Rules {
 		m.pairs.put(rule.Left, rule.Right, uint64(rule.Rank)<<32|uint64(uint32(rule.Whole)))
 		last, _ := utf8.DecodeLastRuneInString(c.Symbols[rule.Left].Text)
 		first, _ := utf8.DecodeRuneInString(c.Symbols[rule.Right].Text)
-		m.joins.set(m.chars.get(last), m.chars.get(first))
+		if first != c.CutAt {
+			joins[join{last, first}] = true
+		}
 	}
+	m.cutter = newCutter(chars, joins)
 	return m
 }
 
 // Append appends the ids of text, which is valid UTF-8, to dst.
 func (m *Merger) Append(dst []int32, text []byte, sc *Scratch) []int32 {
 	defer sc.trim()
+	text = pad(text)[:len(text)] // so that parts of it need no room of their own
 	base := len(dst)
 	if m.undoes {
 		return m.appendTracked(dst, text, sc)
@@ -119,35 +123,35 @@ func (m *Merger) frozenAt(text []byte, i int) (*Symbol, int) {
 
 // appendPlain encodes text without frozen pieces.
 func (m *Merger) appendPlain(dst []int32, base int, text []byte, sc *Scratch) []int32 {
-	for i := 0; i < len(text); {
-		end, syms := m.segment(text, i, sc.syms[:0])
-		sc.syms = syms
-		word := text[i:end]
-		i = end
-		if len(syms) == 1 {
-			if s := syms[0]; s >= 0 && m.symbols[s].ID >= 0 {
-				dst = append(dst, m.symbols[s].ID)
+	padded := pad(text)
+	for i, end := 0, 0; i < len(text); i = end {
+		var chars int
+		end, chars = m.segment(text, i)
+		if chars == 1 {
+			if symbol, _ := m.chars.at(text, i); symbol >= 0 && m.ids[symbol] >= 0 {
+				dst = append(dst, m.ids[symbol])
 			} else {
-				dst = m.fallback.append(dst, base, word)
+				dst = m.fallback.append(dst, base, text[i:end])
 			}
 			continue
 		}
-		if len(word) > cacheText {
-			dst = m.merge(dst, base, syms, sc)
+		size := end - i
+		if size > cacheText {
+			sc.syms = m.symbols(sc.syms[:0], text[i:end])
+			dst = m.merge(dst, base, sc.syms, sc)
 			continue
 		}
-		e, hit := sc.cache.slot(word)
+		k := keyOf(padded, i, size)
+		e, hit := sc.cache.slot(&k, size)
 		if hit {
 			dst = m.fallback.appendIDs(dst, base, e.ids[:e.count])
 			continue
 		}
+		sc.syms = m.symbols(sc.syms[:0], text[i:end])
 		was := len(dst)
-		dst = m.merge(dst, was, syms, sc)
-		e.set(word, len(syms), dst[was:], 0)
-		if m.fallback.Fuse && was > base && len(dst) > was { // the ends of two segments may be one
-			ids := dst[was:]
-			dst = m.fallback.appendIDs(dst[:was], base, ids)
-		}
+		dst = m.merge(dst, was, sc.syms, sc)
+		e.set(&k, size, chars, dst[was:], 0)
+		dst = m.fallback.appendIDs(dst[:was], base, dst[was:]) // the ends of two may be one
 	}
 	return dst
 }
@@ -170,9 +174,8 @@ func (m *Merger) merge(dst []int32, base int, syms []int32, sc *Scratch) []int32
 
 // emit appends the id of a symbol, or of the unknown text it stands for.
 func (m *Merger) emit(dst []int32, base int, symbol int32) []int32 {
-	s := &m.symbols[symbol]
-	if s.ID >= 0 {
-		return append(dst, s.ID)
+	if id := m.ids[symbol]; id >= 0 {
+		return append(dst, id)
 	}
-	return m.fallback.append(dst, base, []byte(s.Text))
+	return m.fallback.append(dst, base, []byte(m.texts[symbol].Text))
 }

@@ -30,7 +30,6 @@ type Unigram struct {
 // fallback.Unknown must be an id.
 func NewUnigram(pieces []Piece, unknown float32, fallback Fallback) *Unigram {
 	u := &Unigram{
-		cutter:   cutter{chars: newCharTable(), cutAt: strange},
 		unknown:  unknown,
 		largest:  math.Abs(float64(unknown)),
 		fallback: fallback,
@@ -43,21 +42,22 @@ func NewUnigram(pieces []Piece, unknown float32, fallback Fallback) *Unigram {
 	u.byID, u.sizes = make([]float32, most+1), make([]int32, most+1)
 	u.byID[fallback.Unknown] = unknown
 	u.edges = newPairTable(chars)
-	u.joins = newJoinTable(chars)
+	table, joins := newCharTable(), map[join]bool{}
 	for _, p := range pieces {
-		u.add(p)
+		u.add(p, table, joins)
 	}
+	u.cutter = newCutter(table, joins)
 	return u
 }
 
 // add puts a piece into the trie.
-func (u *Unigram) add(p Piece) {
-	at, before := int32(-1), int32(strange)
+func (u *Unigram) add(p Piece, chars *charTable, joins map[join]bool) {
+	at, before := int32(-1), rune(-1)
 	for _, r := range p.Text {
-		symbol := u.chars.get(r)
+		symbol := chars.get(r)
 		if symbol < 0 {
 			symbol = int32(len(u.roots))
-			u.chars.set(r, symbol)
+			chars.set(r, symbol)
 			u.roots = append(u.roots, u.node())
 		}
 		next := u.roots[symbol]
@@ -70,9 +70,9 @@ func (u *Unigram) add(p Piece) {
 			next = int32(v)
 		}
 		if before >= 0 {
-			u.joins.set(before, symbol)
+			joins[join{before, r}] = true
 		}
-		at, before = next, symbol
+		at, before = next, r
 	}
 	u.ids[at], u.scores[at] = p.ID, p.Score
 	u.byID[p.ID], u.sizes[p.ID] = p.Score, int32(len(p.Text))
@@ -90,20 +90,22 @@ func (u *Unigram) Append(dst []int32, text []byte, sc *Scratch) []int32 {
 	defer sc.trim()
 	base := len(dst)
 	sum := float32(0) // of the best path to here, as the peer adds it up
-	for i := 0; i < len(text); {
-		end, syms := u.segment(text, i, sc.syms[:0])
-		sc.syms = syms
+	padded := pad(text)
+	for i, end := 0, 0; i < len(text); i = end {
+		var chars int
+		end, chars = u.segment(text, i)
 		word := text[i:end]
-		i = end
-		if len(syms) == 1 {
-			dst, sum = u.appendChar(dst, base, word, syms[0], sum)
+		if chars == 1 {
+			dst, sum = u.appendChar(dst, base, word, sum)
 			continue
 		}
 		if len(word) <= cacheText {
-			e, hit := sc.cache.slot(word)
+			k := keyOf(padded, i, len(word))
+			e, hit := sc.cache.slot(&k, len(word))
 			if !hit {
-				margin := u.relative(syms, sc)
-				e.set(word, len(syms), sc.path, margin)
+				sc.syms = u.symbols(sc.syms[:0], word)
+				margin := u.relative(sc.syms, sc)
+				e.set(&k, len(word), chars, sc.path, margin)
 				hit = len(sc.path) <= cacheIDs
 			}
 			if hit && u.safe(e, sum) {
@@ -111,19 +113,20 @@ func (u *Unigram) Append(dst []int32, text []byte, sc *Scratch) []int32 {
 				continue
 			}
 		}
-		sum = u.search(syms, sum, sc)
+		sc.syms = u.symbols(sc.syms[:0], word)
+		sum = u.search(sc.syms, sum, sc)
 		dst, _ = u.appendPath(dst, base, word, sc.path, sum)
 	}
 	return dst
 }
 
 // appendChar is a segment of one character: one piece, or unknown.
-func (u *Unigram) appendChar(dst []int32, base int, char []byte, symbol int32, sum float32,
+func (u *Unigram) appendChar(dst []int32, base int, char []byte, sum float32,
 ) ([]int32, float32) {
 	if sum < -resetScore || sum > resetScore {
 		sum = 0
 	}
-	if symbol >= 0 {
+	if symbol, _ := u.chars.at(char, 0); symbol >= 0 {
 		if at := u.roots[symbol]; u.ids[at] >= 0 {
 			return append(dst, u.ids[at]), sum + u.scores[at]
 		}
