@@ -52,7 +52,16 @@ def tiktoken(path):
     return "tiktoken " + tiktoken.__version__, encode
 
 
-PEERS = {"hf": hf, "tiktoken": tiktoken}
+def spm(path):
+    import sentencepiece
+    tok = sentencepiece.SentencePieceProcessor(model_file=path)
+
+    def encode(texts):
+        return sum(len(tok.encode(t)) for t in texts)
+    return "sentencepiece " + sentencepiece.__version__, encode
+
+
+PEERS = {"hf": hf, "tiktoken": tiktoken, "spm": spm}
 
 
 def bytes_of_chars():
@@ -68,6 +77,19 @@ def tokenizers_of(shared, tmp):
     qwen2 = os.path.join(shared, "data", "tokenizers", "qwen2")
     yield "qwen2", qwen2, ["hf", "tiktoken"]
     yield "llama3-words", write(qwen2, os.path.join(tmp, "llama3-words")), ["hf", "tiktoken"]
+    llama2 = os.path.join(shared, "data", "tokenizers", "llama2", "tokenizer.model")
+    chinese = os.path.join(shared, "data", "tokenizers", "chinese-llama", "chinese_sp.model")
+    yield "llama2", llama2, ["spm"]
+    yield "chinese-unigram", chinese, ["spm"]
+    yield "chinese-llama", extend(banyan, llama2, chinese, tmp), ["spm"]
+
+
+def extend(banyan, base, added, tmp):
+    """The recipe of Chinese-LLaMA."""
+    path = os.path.join(tmp, "chinese-llama.model")
+    subprocess.run([banyan, "tokenizer", "extend", "--base", base, "--add", added, "-o", path],
+                   check=True, stdout=subprocess.DEVNULL)
+    return path
 
 
 def serve(kind):

@@ -52,7 +52,12 @@ func readCharsmap(place string, blob []byte) (*charsmap, error) {
 	return c, nil
 }
 
-const valueBit = 1 << 31
+const (
+	valueBit = 1 << 31
+
+	// mostNested is how many rules that begin with one another the peer looks at.
+	mostNested = 32
+)
 
 func isValue(u uint32) bool  { return u&valueBit != 0 }
 func hasValue(u uint32) bool { return u>>8&1 != 0 }
@@ -80,7 +85,7 @@ func (c *charsmap) valid(i int, u uint32) bool {
 // by what. alive says that a longer s might match a longer rule.
 func (c *charsmap) longest(s string) (size int, replacement string, alive bool) {
 	at := offset(c.units[0])
-	value := uint32(0)
+	value, nested := uint32(0), 0
 	for i := range len(s) {
 		b := uint32(s[i])
 		at ^= b
@@ -90,7 +95,9 @@ func (c *charsmap) longest(s string) (size int, replacement string, alive bool) 
 		}
 		at ^= offset(u)
 		if hasValue(u) {
-			size, value = i+1, c.units[at]&^valueBit
+			if nested++; nested <= mostNested {
+				size, value = i+1, c.units[at]&^valueBit
+			}
 		}
 	}
 	return size, c.replacement(size, value), true

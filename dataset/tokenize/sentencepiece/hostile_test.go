@@ -3,6 +3,7 @@ package sentencepiece
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -59,6 +60,8 @@ func TestI13_BrokenModelsAreNamed(t *testing.T) {
 		"word model":  {modelOf([]Piece{unk}, 3, 3), ErrUnsupported, "model_type 3"},
 		"stray byte":  {modelOf([]Piece{unk, {Text: "<0x41>", Type: Byte}}), ErrInvalid, "byte_fallback"},
 		"bytes short": {modelOf([]Piece{unk}, 35, 1), ErrInvalid, "<0x00>"},
+		"many long":   {modelOf(longPieces(1100)), ErrInvalid, "pieces[1049] "},
+		"nested":      {modelOf(nestedPieces(maxNested + 1)), ErrUnsupported, "begin with one another"},
 		"bad byte": {modelOf([]Piece{unk, {Text: "<0x4>", Type: Byte}}, 35, 1), ErrInvalid,
 			"<0x00> to"},
 	} {
@@ -67,6 +70,25 @@ func TestI13_BrokenModelsAreNamed(t *testing.T) {
 			t.Errorf("%s: error %v, want %v with %q", name, err, c.is, c.want)
 		}
 	}
+}
+
+// longPieces are pieces of nearly the greatest size.
+func longPieces(n int) []Piece {
+	list := []Piece{{Text: "<unk>", Type: Unknown}}
+	for i := range n {
+		list = append(list, Piece{Type: Normal,
+			Text: strings.Repeat("a", maxPieceBytes-9) + fmt.Sprintf("%08d", i)})
+	}
+	return list
+}
+
+// nestedPieces are user-defined pieces that begin with one another.
+func nestedPieces(n int) []Piece {
+	list := []Piece{{Text: "<unk>", Type: Unknown}}
+	for i := range n {
+		list = append(list, Piece{Text: strings.Repeat("x", i+1), Type: UserDefined})
+	}
+	return list
 }
 
 func TestMerge(t *testing.T) {

@@ -40,6 +40,9 @@ func newNormalizer(m *Model) (*normalizer, error) {
 			n.user[p.Text[0]] = append(n.user[p.Text[0]], p.Text)
 		}
 	}
+	if err := checkNesting(m); err != nil {
+		return nil, err
+	}
 	for _, list := range n.user {
 		slices.SortFunc(list, func(a, b string) int { return len(b) - len(a) })
 	}
@@ -53,6 +56,31 @@ func newNormalizer(m *Model) (*normalizer, error) {
 		}
 	}
 	return n, nil
+}
+
+// maxNested is how many user-defined pieces that begin with one another the peer tells apart.
+const maxNested = 64
+
+// checkNesting refuses more of them: the peer would no longer find the longest.
+func checkNesting(m *Model) error {
+	var user []string
+	for _, p := range m.Pieces {
+		if p.Type == UserDefined {
+			user = append(user, p.Text)
+		}
+	}
+	slices.Sort(user)
+	var open []string // each begins with the one before
+	for _, s := range user {
+		for len(open) > 0 && !strings.HasPrefix(s, open[len(open)-1]) {
+			open = open[:len(open)-1]
+		}
+		if open = append(open, s); len(open) > maxNested {
+			return unsupported("%q: more than %d user-defined pieces that begin with one another",
+				clip(s), maxNested)
+		}
+	}
+	return nil
 }
 
 // stays answers whether no rule begins with an ASCII character, unless others than ASCII follow.

@@ -15,7 +15,9 @@ type Tokenizer struct {
 	vocab    *vocabulary
 	norm     *normalizer
 	find     finder
-	bos, eos int32 // -1: none
+	sizes    []int32 // TokenBytes by id
+	byteOf   []uint8 // by id, of byte pieces
+	bos, eos int32   // -1: none
 
 	mu   sync.Mutex
 	free []*scratch // guarded by mu
@@ -70,8 +72,25 @@ func New(m *Model) (*Tokenizer, error) {
 		return nil, unsupported("trainer_spec.model_type %d (WORD and CHAR are 3 and 4)",
 			m.trainer.kind)
 	}
+	t.measure()
 	t.bos, t.eos = t.control(m.trainer.bos), t.control(m.trainer.eos)
 	return t, nil
+}
+
+// measure fills the tables of what each piece stands for.
+func (t *Tokenizer) measure() {
+	t.sizes = make([]int32, len(t.model.Pieces))
+	t.byteOf = make([]uint8, len(t.model.Pieces))
+	for id, p := range t.model.Pieces {
+		switch p.Type {
+		case Control, Unknown:
+		case Byte:
+			t.sizes[id] = 1
+			t.byteOf[id], _ = byteOf(p.Text) // newVocabulary has read them all
+		default:
+			t.sizes[id] = int32(len(p.Text) - strings.Count(p.Text, space)*(len(space)-1))
+		}
+	}
 }
 
 // control is the id of a control piece, -1 if there is none of that name.
@@ -141,8 +160,7 @@ func (t *Tokenizer) Decode(ids []int32) []byte {
 		}
 		p := &t.model.Pieces[id]
 		if p.Type == Byte {
-			b, _ := byteOf(p.Text) // newVocabulary has read them all
-			d.bytes = append(d.bytes, b)
+			d.bytes = append(d.bytes, t.byteOf[id])
 			continue
 		}
 		d.flush()
@@ -194,14 +212,7 @@ func (t *Tokenizer) TokenBytes(id int32) int {
 	if !t.known(id) {
 		return 0
 	}
-	p := &t.model.Pieces[id]
-	switch p.Type {
-	case Control, Unknown:
-		return 0
-	case Byte:
-		return 1
-	}
-	return len(p.Text) - strings.Count(p.Text, space)*(len(space)-1)
+	return int(t.sizes[id])
 }
 
 // VocabSize is the number of pieces.

@@ -13,6 +13,10 @@ import (
 
 const (
 	maxPieceBytes = 8000 // as in the peer
+	maxTextBytes  = 8 << 20
+	// maxSplitBytes bounds the work of finding the merges: the sum of the squares of the pieces'
+	// sizes. The largest public vocabulary has a hundredth of it.
+	maxSplitBytes = 1 << 32
 	// unknownPenalty is what an unknown character costs below the worst piece.
 	unknownPenalty = 10
 )
@@ -36,9 +40,16 @@ func newVocabulary(m *Model) (*vocabulary, error) {
 	for i := range v.bytes {
 		v.bytes[i] = -1
 	}
+	total, squares := 0, 0
 	for i, p := range m.Pieces {
 		if err := v.add(int32(i), p); err != nil {
-			return nil, fmt.Errorf("pieces[%d] %q: %w", i, p.Text, err)
+			return nil, fmt.Errorf("pieces[%d] %q: %w", i, clip(p.Text), err)
+		}
+		total += len(p.Text)
+		squares += len(p.Text) * len(p.Text)
+		if total > maxTextBytes || squares > maxSplitBytes && m.trainer.kind == kindBPE {
+			return nil, fmt.Errorf("pieces[%d] %q: so many long pieces are no vocabulary: %w", i,
+				clip(p.Text), ErrInvalid)
 		}
 	}
 	if v.unk < 0 && !m.trainer.byteFallback {
@@ -89,6 +100,15 @@ func (v *vocabulary) add(id int32, p Piece) error {
 		v.bytes[b], v.hasBytes = id, true
 	}
 	return nil
+}
+
+// clip keeps error messages short.
+func clip(s string) string {
+	const most = 60
+	if len(s) > most {
+		return s[:most] + "..."
+	}
+	return s
 }
 
 // byteOf reads <0x0A>.
@@ -162,17 +182,23 @@ func (v *vocabulary) merger() *pieces.Merger {
 			scores = append(scores, p.Score)
 		}
 	}
-	slices.SortFunc(scores, func(x, y float32) int { return cmp.Compare(y, x) })
-	scores = slices.Compact(scores)
+	slices.SortFunc(scores, betterScore)
+	scores = slices.CompactFunc(scores, func(x, y float32) bool { return betterScore(x, y) == 0 })
 	for _, p := range v.model.Pieces {
 		if text, possible := v.spelled(p.Text); possible && (p.Type == Normal || p.Type == Unused) {
-			rank, _ := slices.BinarySearchFunc(scores, p.Score, func(x, y float32) int {
-				return cmp.Compare(y, x)
-			})
+			rank, _ := slices.BinarySearchFunc(scores, p.Score, betterScore)
 			b.rules(text, uint32(rank))
 		}
 	}
 	return pieces.NewMerger(&b.c)
+}
+
+// betterScore puts the best score first. The peer compares bits, so that 0 is better than -0.
+func betterScore(x, y float32) int {
+	if x == y {
+		return cmp.Compare(int32(math.Float32bits(y)), int32(math.Float32bits(x)))
+	}
+	return cmp.Compare(y, x)
 }
 
 type mergeBuilder struct {
