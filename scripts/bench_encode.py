@@ -81,14 +81,23 @@ def tokenizers_of(shared, tmp):
     chinese = os.path.join(shared, "data", "tokenizers", "chinese-llama", "chinese_sp.model")
     yield "llama2", llama2, ["spm"]
     yield "chinese-unigram", chinese, ["spm"]
-    yield "chinese-llama", extend(banyan, llama2, chinese, tmp), ["spm"]
+    yield "chinese-llama", extend(llama2, chinese, os.path.join(tmp, "chinese-llama.model")), ["spm"]
 
 
-def extend(banyan, base, added, tmp):
-    """The recipe of Chinese-LLaMA."""
-    path = os.path.join(tmp, "chinese-llama.model")
-    subprocess.run([banyan, "tokenizer", "extend", "--base", base, "--add", added, "-o", path],
-                   check=True, stdout=subprocess.DEVNULL)
+def extend(base, added, path):
+    """Writes the pieces of one tokenizer.model behind those of another: the Chinese-LLaMA recipe."""
+    import sentencepiece
+    old, new = (sentencepiece.SentencePieceProcessor(model_file=p) for p in (base, added))
+    have = {old.id_to_piece(i) for i in range(old.get_piece_size())}
+    with open(base, "rb") as f:
+        model = f.read()
+    for i in range(new.get_piece_size()):
+        piece = new.id_to_piece(i)
+        if piece not in have and not new.is_control(i) and not new.is_unknown(i):
+            text = piece.encode()  # shorter than 110 bytes, so that a length is one byte
+            model += b"\x0a" + bytes([len(text) + 7, 0x0a, len(text)]) + text + b"\x15" + bytes(4)
+    with open(path, "wb") as f:
+        f.write(model)
     return path
 
 

@@ -34,6 +34,13 @@ if [ -n "$shared" ]; then
 		HF_HUB_OFFLINE=1 "$python" scripts/peer_tokenizer.py "$banyan" "$tokenizer" \
 			--hostile 1000000 --texts "$shared"/data/corpora/*.jsonl
 	done
+	llama2=$shared/data/tokenizers/llama2/tokenizer.model
+	chinese=$shared/data/tokenizers/chinese-llama/chinese_sp.model
+	"$banyan" tokenizer extend --base "$llama2" --add "$chinese" -o "$tmp/merged.model"
+	for model in "$llama2" "$chinese" "$tmp/merged.model"; do
+		"$python" scripts/peer_sentencepiece.py "$banyan" "$model" \
+			--hostile 1000000 --texts "$shared"/data/corpora/*.jsonl
+	done
 fi
 
 mkdir "$tmp/families"
