@@ -13,6 +13,7 @@ GO      ?= go
 PYTHON  ?= python3
 PROTOC  ?= protoc
 SHARED  ?=
+HOSTILE ?= 1000000
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
 
 # Pinned tools; `go run` builds them in the module cache, outside go.mod.
@@ -72,7 +73,7 @@ bench-ranks: ## two ranks on one core each against one on two, and reproducible 
 
 .PHONY: peers
 peers: build .venv/installed ## compare with transformers and tokenizers, every family (.demo/export too, if there)
-	sh scripts/peers.sh .venv/bin/python bin/banyan .demo/export $(SHARED)
+	sh scripts/peers.sh .venv/bin/python bin/banyan .demo/export $(HOSTILE) $(SHARED)
 
 .PHONY: bench-peers
 bench-peers: .venv/installed ## speed against PyTorch, OpenBLAS and, with SHARED, tokenizers: JSON lines

@@ -3,13 +3,13 @@
 # the same logits from, and whose tokenizer must give the same ids; on random models of every family,
 # both ways (scripts/peer_families.py); and PyTorch must train as we do.
 #
-#   scripts/peers.sh PYTHON BANYAN FOLDER [SHARED]
+#   scripts/peers.sh PYTHON BANYAN FOLDER HOSTILE [SHARED]
 #
-# With the folder of shared data, real tokenizers are compared too, on every line of the corpora.
+# HOSTILE is the number of generated texts for each tokenizer. With the folder of shared data, real tokenizers are compared too, on every line of the corpora.
 # FOLDER is what `make demo` exported. If there is none, a model with random weights is compared.
 set -eu
 
-python=$1 banyan=$2 folder=$3 shared=${4:-}
+python=$1 banyan=$2 folder=$3 hostile=$4 shared=${5:-}
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 1' HUP INT TERM
@@ -26,20 +26,20 @@ ids=$(awk 'BEGIN { for (i = 0; i < 96; i++) printf "%s%d", i ? "," : "", (i * 61
 "$banyan" model logits --model "$folder" --ids "$ids" >"$tmp/logits.json"
 HF_HUB_OFFLINE=1 "$python" scripts/peer_logits.py "$folder" "$tmp/logits.json" "$ids"
 
-HF_HUB_OFFLINE=1 "$python" scripts/peer_tokenizer.py "$banyan" "$folder" --hostile 1000000 \
+HF_HUB_OFFLINE=1 "$python" scripts/peer_tokenizer.py "$banyan" "$folder" --hostile "$hostile" \
 	--texts examples/corpora/*.jsonl dataset/tokenize/testdata/goldens.jsonl
 if [ -n "$shared" ]; then
 	"$python" scripts/llama3_words.py "$shared/data/tokenizers/qwen2" "$tmp/llama3-words"
 	for tokenizer in "$shared/data/tokenizers/qwen2" "$tmp/llama3-words"; do
 		HF_HUB_OFFLINE=1 "$python" scripts/peer_tokenizer.py "$banyan" "$tokenizer" \
-			--hostile 1000000 --texts "$shared"/data/corpora/*.jsonl
+			--hostile "$hostile" --texts "$shared"/data/corpora/*.jsonl
 	done
 	llama2=$shared/data/tokenizers/llama2/tokenizer.model
 	chinese=$shared/data/tokenizers/chinese-llama/chinese_sp.model
 	"$banyan" tokenizer extend --base "$llama2" --add "$chinese" -o "$tmp/merged.model"
 	for model in "$llama2" "$chinese" "$tmp/merged.model"; do
 		"$python" scripts/peer_sentencepiece.py "$banyan" "$model" \
-			--hostile 1000000 --texts "$shared"/data/corpora/*.jsonl
+			--hostile "$hostile" --texts "$shared"/data/corpora/*.jsonl
 	done
 fi
 
