@@ -9,15 +9,21 @@ import (
 )
 
 func TestInvalidUTF8IsReplacementCharacters(t *testing.T) {
-	tok := testTokenizer(t, "gpt2")
-	for _, c := range []struct{ text, like string }{
-		{"a\xff\xfeb", "a\ufffd\ufffdb"},
-		{"\xe4\xb8", "\ufffd\ufffd"},
-		{"\xed\xa0\x80x", "\ufffd\ufffd\ufffdx"},
-		{"\xf4\x90\x80\x80", "\ufffd\ufffd\ufffd\ufffd"},
-	} {
-		if got, want := tok.Encode(nil, c.text), tok.Encode(nil, c.like); !slices.Equal(got, want) {
-			t.Errorf("%q: %v, want that of %q: %v", c.text, got, c.like, want)
+	for _, name := range []string{"gpt2", "qwen2"} { // with and without a normalizer
+		tok := testTokenizer(t, name)
+		for _, c := range []struct{ text, like string }{
+			{"a\xff\xfeb", "a\ufffd\ufffdb"},
+			{"\xe4\xb8", "\ufffd\ufffd"},
+			{"中\xe4\xb8x", "中\ufffd\ufffdx"},
+			{"\xed\xa0\x80x", "\ufffd\ufffd\ufffdx"},
+			{"\xe0\x80\x80x", "\ufffd\ufffd\ufffdx"},
+			{"\xf4\x90\x80\x80", "\ufffd\ufffd\ufffd\ufffd"},
+			{"abcdefgh\x80", "abcdefgh\ufffd"},
+		} {
+			got, want := tok.Encode(nil, c.text), tok.Encode(nil, c.like)
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: %q: %v, want that of %q: %v", name, c.text, got, c.like, want)
+			}
 		}
 	}
 }
