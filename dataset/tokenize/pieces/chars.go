@@ -97,21 +97,20 @@ func (t *joinTable) has(left, right int32) bool {
 	return left >= 0 && right >= 0 && t.bits[bit/64]>>(bit%64)&1 != 0
 }
 
-// segment returns the end of the segment that begins at s[i], and its number of characters.
-func (c *cutter) segment(s []byte, i int) (end, chars int) {
-	left, size := int32(strange), 1
-	if s[i] >= utf8.RuneSelf {
-		left, size = c.chars.at(s, i)
-	}
+// segment returns the end of the segment that begins at s[i], its number of characters, and the
+// symbol of its first.
+func (c *cutter) segment(s []byte, i int) (end, chars int, first int32) {
+	left, size := c.chars.at(s, i)
+	first = left
 	for chars = 1; ; chars++ {
 		before := s[i]
 		if i += size; i == len(s) {
-			return i, chars
+			return i, chars, first
 		}
 		after := s[i]
 		if before < utf8.RuneSelf && after < utf8.RuneSelf {
 			if c.ascii[before][after/64]>>(after%64)&1 == 0 {
-				return i, chars
+				return i, chars, first
 			}
 			continue // with size 1
 		}
@@ -120,7 +119,7 @@ func (c *cutter) segment(s []byte, i int) (end, chars int) {
 		}
 		right, n := c.chars.at(s, i)
 		if !c.joins.has(left, right) {
-			return i, chars
+			return i, chars, first
 		}
 		left, size = right, n
 	}

@@ -126,9 +126,10 @@ func (m *Merger) appendPlain(dst []int32, base int, text []byte, sc *Scratch) []
 	padded := pad(text)
 	for i, end := 0, 0; i < len(text); i = end {
 		var chars int
-		end, chars = m.segment(text, i)
+		var symbol int32
+		end, chars, symbol = m.segment(text, i)
 		if chars == 1 {
-			if symbol, _ := m.chars.at(text, i); symbol >= 0 && m.ids[symbol] >= 0 {
+			if symbol >= 0 && m.ids[symbol] >= 0 {
 				dst = append(dst, m.ids[symbol])
 			} else {
 				dst = m.fallback.append(dst, base, text[i:end])

@@ -12,9 +12,16 @@ type Piece struct {
 	Score float32
 }
 
+// single is a character by itself: its piece, or a negative id, and the score.
+type single struct {
+	id    int32
+	score float32
+}
+
 // Unigram finds the path of pieces with the best sum of scores.
 type Unigram struct {
 	cutter
+	singles  []single  // by symbol
 	roots    []int32   // by symbol: the trie's node of that character
 	edges    pairTable // node, symbol: the next node
 	ids      []int32   // by node; negative: no piece ends here
@@ -47,6 +54,10 @@ func NewUnigram(pieces []Piece, unknown float32, fallback Fallback) *Unigram {
 		u.add(p, table, joins)
 	}
 	u.cutter = newCutter(table, joins)
+	u.singles = make([]single, len(u.roots))
+	for symbol, at := range u.roots {
+		u.singles[symbol] = single{u.ids[at], u.scores[at]}
+	}
 	return u
 }
 
@@ -93,10 +104,20 @@ func (u *Unigram) Append(dst []int32, text []byte, sc *Scratch) []int32 {
 	padded := pad(text)
 	for i, end := 0, 0; i < len(text); i = end {
 		var chars int
-		end, chars = u.segment(text, i)
+		var symbol int32
+		end, chars, symbol = u.segment(text, i)
 		word := text[i:end]
 		if chars == 1 {
-			dst, sum = u.appendChar(dst, base, word, sum)
+			if sum < -resetScore || sum > resetScore {
+				sum = 0
+			}
+			if symbol >= 0 && u.singles[symbol].id >= 0 {
+				dst = append(dst, u.singles[symbol].id)
+				sum += u.singles[symbol].score
+			} else {
+				dst = u.fallback.append(dst, base, word)
+				sum += u.unknown
+			}
 			continue
 		}
 		if len(word) <= cacheText {
@@ -118,20 +139,6 @@ func (u *Unigram) Append(dst []int32, text []byte, sc *Scratch) []int32 {
 		dst, _ = u.appendPath(dst, base, word, sc.path, sum)
 	}
 	return dst
-}
-
-// appendChar is a segment of one character: one piece, or unknown.
-func (u *Unigram) appendChar(dst []int32, base int, char []byte, sum float32,
-) ([]int32, float32) {
-	if sum < -resetScore || sum > resetScore {
-		sum = 0
-	}
-	if symbol, _ := u.chars.at(char, 0); symbol >= 0 {
-		if at := u.roots[symbol]; u.ids[at] >= 0 {
-			return append(dst, u.ids[at]), sum + u.scores[at]
-		}
-	}
-	return u.fallback.append(dst, base, char), sum + u.unknown
 }
 
 // appendPath appends a path's ids and adds its scores to sum, in the order of the search. Unknown

@@ -19,9 +19,11 @@ type normalizer struct {
 	user   [256][]string // user-defined pieces by first byte, longest first: never changed
 	simple bool          // no rules, no user-defined pieces, no spaces removed
 
-	// plainASCII: a byte that stays as it is where ASCII or nothing follows. plain: characters of the
-	// first plane that stay as they are, one bit each.
+	// plainASCII: a byte that stays as it is where ASCII or nothing follows; plainSpace: so does a
+	// space, unless it is removed. plain: characters of the first plane that stay as they are, one
+	// bit each.
 	plainASCII [utf8.RuneSelf]bool
+	plainSpace bool
 	plain      [1 << 16 / 64]uint64
 }
 
@@ -49,6 +51,7 @@ func newNormalizer(m *Model) (*normalizer, error) {
 	for c := range n.plainASCII {
 		n.plainASCII[c] = c != ' ' && !starts[c] && n.stays(string(rune(c)))
 	}
+	n.plainSpace = !starts[' '] && n.stays(" ")
 	for r := rune(utf8.RuneSelf); r < 1<<16; r++ {
 		s := string(r) // of a surrogate it is U+FFFD; no text has any
 		if s != space && !starts[s[0]] && (n.rules == nil || n.rules.plain(s)) {
@@ -143,6 +146,13 @@ func (n *normalizer) appendAll(dst []byte, text string) []byte {
 		if run := n.plainRun(text, i); run > i {
 			dst = append(dst, text[i:run]...)
 			i, afterSpace = run, false
+			continue
+		}
+		if text[i] == ' ' && n.plainSpace && (i+1 == len(text) || text[i+1] < utf8.RuneSelf) {
+			if !afterSpace {
+				dst = append(dst, ' ')
+			}
+			i, afterSpace = i+1, n.removeExtra
 			continue
 		}
 		s, size := n.prefix(text[i:])
