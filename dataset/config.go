@@ -17,11 +17,12 @@ type Slot int
 // Config says what a Stream delivers. All but Lo and Hi is the same on every rank.
 type Config struct {
 	Corpus      *pb.Corpus
-	SeqLen      int   // inputs a sequence
-	GlobalBatch int   // B, sequences a step
-	BOS         bool  // put BOS before each document
-	DocMask     bool  // hide other documents (pack)
-	MaxRecord   int64 // bytes of the longest record; 0: source.DefaultMaxRecord
+	SeqLen      int        // inputs a sequence
+	GlobalBatch int        // B, sequences a step
+	BOS         bool       // put BOS before each document
+	DocMask     bool       // hide other documents (pack)
+	Packing     pb.Packing // unspecified: concat
+	MaxRecord   int64      // bytes of the longest record; 0: source.DefaultMaxRecord
 	Seed        uint64
 	Tokenizer   tokenize.Tokenizer
 	Stores      store.Opener
@@ -34,8 +35,8 @@ func ConfigOf(r *pb.ResolvedRun, tok tokenize.Tokenizer, stores store.Opener) Co
 	return Config{
 		Corpus: r.GetCorpus(), SeqLen: int(data.GetSeqLen()),
 		GlobalBatch: int(train.GetGlobalBatch()), BOS: data.GetBos(), DocMask: data.GetDocMask(),
-		MaxRecord: int64(data.GetMaxRecord()), Seed: train.GetSeed(), Tokenizer: tok,
-		Stores: stores,
+		Packing: data.GetPacking(), MaxRecord: int64(data.GetMaxRecord()), Seed: train.GetSeed(),
+		Tokenizer: tok, Stores: stores,
 	}
 }
 
@@ -54,6 +55,10 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("global_batch is %d, want 1..%d", c.GlobalBatch, mix.MaxSlots)
 	case c.Lo < 0 || c.Hi < c.Lo || int(c.Hi) > c.GlobalBatch:
 		return fmt.Errorf("slots [%d,%d) are not within global_batch %d", c.Lo, c.Hi, c.GlobalBatch)
+	}
+	if c.Packing == pb.Packing_BEST_FIT && !c.DocMask {
+		return errors.New("data.packing is best_fit, which packs documents that have nothing to do " +
+			"with one another: write data.doc_mask: true, or data.packing: concat")
 	}
 	if _, ok := c.Tokenizer.EOS(); !ok {
 		return errors.New("the tokenizer names no EOS token, so documents cannot be told apart: " +

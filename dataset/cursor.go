@@ -9,22 +9,29 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 
 	"github.com/banyan-train/banyan/dataset/mix"
+	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
 // cursorVersion is the version of the JSON form.
 const cursorVersion = 1
 
-// Position is where the next sequence of one slot and source starts. JSON: [block,offset,token].
+// Position is where the next sequence of one slot and source starts. JSON: [block,offset,token],
+// and a fourth number for what best_fit has taken from there on.
 type Position struct {
 	Block  uint64 // block number n; n mod B is the slot
 	Offset int64  // bytes from the start of the block to the record
 	Token  int    // token of the record, BOS and EOS counted
+	Taken  uint64 // bit i: piece i from here on is in a sequence already (pack.BestFit)
 }
 
-// MarshalJSON writes [block,offset,token]: there is one for every slot and source.
+// MarshalJSON writes a short form: there is one for every slot and source.
 func (p Position) MarshalJSON() ([]byte, error) {
+	if p.Taken != 0 {
+		return fmt.Appendf(nil, "[%d,%d,%d,%d]", p.Block, p.Offset, p.Token, p.Taken), nil
+	}
 	return fmt.Appendf(nil, "[%d,%d,%d]", p.Block, p.Offset, p.Token), nil
 }
 
@@ -34,18 +41,25 @@ func (p *Position) UnmarshalJSON(raw []byte) error {
 	if err := json.Unmarshal(raw, &parts); err != nil {
 		return fmt.Errorf("read position: %w", err)
 	}
-	if len(parts) != 3 {
-		return fmt.Errorf("read position: %d numbers, want 3", len(parts))
+	if len(parts) != 3 && len(parts) != 4 {
+		return fmt.Errorf("read position: %d numbers, want 3 or 4", len(parts))
+	}
+	taken := uint64(0)
+	if len(parts) == 4 {
+		var err error
+		if taken, err = strconv.ParseUint(parts[3].String(), 10, 64); err != nil {
+			return fmt.Errorf("read position: %q is not a set of pieces", parts[3])
+		}
 	}
 	var at [3]int64
-	for i, part := range parts {
+	for i, part := range parts[:3] {
 		n, err := part.Int64()
 		if err != nil || n < 0 {
 			return fmt.Errorf("read position: %q is not a count", part)
 		}
 		at[i] = n
 	}
-	*p = Position{Block: uint64(at[0]), Offset: at[1], Token: int(at[2])}
+	*p = Position{Block: uint64(at[0]), Offset: at[1], Token: int(at[2]), Taken: taken}
 	return nil
 }
 
@@ -64,6 +78,15 @@ type Cursor struct {
 
 // Step is the step at whose end the cursor stands; 0 before the first.
 func (c *Cursor) Step() uint64 { return c.Mixer.Step }
+
+// Owed is what the plan owes each source, in sequences; negative where one has had more (I10).
+func (c *Cursor) Owed() []float64 {
+	owed := make([]float64, len(c.Mixer.Global))
+	for i, d := range c.Mixer.Global {
+		owed[i] = float64(d) / mix.One
+	}
+	return owed
+}
 
 // Hi is the slot behind the last one that the cursor covers.
 func (c *Cursor) Hi() Slot { return c.Lo + Slot(len(c.Slots)) }
@@ -160,6 +183,9 @@ func streamID(c *Config) string {
 	number(c.Seed, uint64(c.SeqLen), uint64(c.GlobalBatch), uint64(c.Tokenizer.VocabSize()))
 	if c.BOS {
 		number(1)
+	}
+	if c.Packing == pb.Packing_BEST_FIT {
+		text("best_fit")
 	}
 	for _, m := range c.Corpus.GetSources() {
 		text(m.GetName())

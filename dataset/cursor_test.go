@@ -141,7 +141,7 @@ func TestMergeCursorsRefusesWhatDoesNotFit(t *testing.T) {
 }
 
 func TestPositionJSON(t *testing.T) {
-	for _, bad := range []string{`[1,2]`, `[1,2,3,4]`, `[-1,0,0]`, `[1.5,0,0]`, `["a",0,0]`,
+	for _, bad := range []string{`[1,2]`, `[1,2,3,4,5]`, `[-1,0,0]`, `[1.5,0,0]`, `["a",0,0]`,
 		`[99999999999999999999,0,0]`, `{}`, `[1,2,null]`} {
 		var p Position
 		if err := json.Unmarshal([]byte(bad), &p); err == nil {

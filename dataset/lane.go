@@ -7,6 +7,7 @@ import (
 
 	"github.com/banyan-train/banyan/dataset/pack"
 	"github.com/banyan-train/banyan/dataset/source"
+	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
 // Span is the part of a record that stands in a sequence.
@@ -21,10 +22,19 @@ type Sequence struct {
 	// Pos, First, Targets have L values, one an input: its position, the index of the first input
 	// it may see, and its target (-1 where masked).
 	Pos, First, Targets []int32
+	Padding             int    // inputs behind the last document
 	TargetBytes         int64  // UTF-8 bytes that the unmasked targets stand for
 	Spans               []Span // the ledger's record: where all of Tokens come from
 	Digest              [32]byte
 }
+
+// packer makes sequences of documents; pack has two.
+type packer interface {
+	Next(pull func() (pack.Document, error)) (pack.Sequence, error)
+	Position() (pack.Position, bool)
+}
+
+var _, _ packer = (*pack.Packer)(nil), (*pack.BestFit)(nil)
 
 // lane is the series of one slot and source. One goroutine at a time uses it.
 type lane struct {
@@ -34,7 +44,7 @@ type lane struct {
 	cfg    *Config
 	start  Position // where the lane was opened; its position until the first sequence
 	reader *source.Reader
-	packer *pack.Packer
+	packer packer
 	buffer []int32 // tokens of the document in the packer
 }
 
@@ -48,9 +58,15 @@ func newLane(c *Config, slot Slot, index int, src *source.Source, at Position) (
 		slot: slot, index: index, src: src, cfg: c, start: at, reader: reader,
 	}
 	// A lane that has given a sequence stands on a record; one that has not, on a block's start.
-	if at.Offset > 0 || at.Token > 0 {
+	begun := at.Offset > 0 || at.Token > 0 || at.Taken > 0
+	switch {
+	case c.Packing == pb.Packing_BEST_FIT && begun:
+		l.packer = pack.ResumeBestFit(c.SeqLen, pack.Position(at))
+	case c.Packing == pb.Packing_BEST_FIT:
+		l.packer = pack.NewBestFit(c.SeqLen)
+	case begun:
 		l.packer = pack.Resume(c.SeqLen, c.DocMask, pack.Position(at))
-	} else {
+	default:
 		l.packer = pack.New(c.SeqLen, c.DocMask)
 	}
 	return l, nil
@@ -72,7 +88,7 @@ func (l *lane) next(ctx context.Context) (Sequence, error) {
 	}
 	s := Sequence{
 		Slot: l.slot, Source: l.index, Tokens: packed.Tokens, Pos: packed.Pos,
-		First: packed.First, Targets: packed.Targets, Spans: packed.Spans,
+		First: packed.First, Targets: packed.Targets, Spans: packed.Spans, Padding: packed.Padding,
 		Digest: sequenceDigest(l.slot, l.index, packed.Spans, packed.Tokens),
 	}
 	for _, id := range s.Targets {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/banyan-train/banyan/dataset/pack"
+	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -71,6 +72,28 @@ func TestSequencesArePinned(t *testing.T) {
 			fmt.Fprintf(&out, "step %2d slot %d source %d block %3d record %4d token %3d spans %d\n",
 				b.Step, sequence.Slot, sequence.Source, first.Block, first.Start, first.Token,
 				len(sequence.Spans))
+		}
+		chain = ChainDigest(chain, digests)
+		fmt.Fprintf(&out, "step %2d chain %s\n", b.Step, chain)
+	}
+	out.WriteString("best_fit, a ramp, an edit\n")
+	cfg.Packing = pb.Packing_BEST_FIT
+	mustWeigh(t, cfg.Corpus, &pb.Data{SeqLen: 24,
+		Sources:  []*pb.Source{{Name: "s0", Weight: 1}, {Name: "s1", Weight: 2}},
+		Schedule: []*pb.MixPhase{{UntilStep: 8, Weights: weights(0, 1), Ramp: true}},
+		Edits:    []*pb.WeightEdit{{FromStep: 14, Weights: weights(1, 0)}}})
+	s, chain = mustOpen(t, cfg, nil), ""
+	for range 20 {
+		b := mustNext(t, s)
+		var digests [][32]byte
+		for _, sequence := range b.Sequences {
+			digests = append(digests, sequence.Digest)
+			fmt.Fprintf(&out, "step %2d slot %d source %d padding %d", b.Step, sequence.Slot,
+				sequence.Source, sequence.Padding)
+			for _, x := range sequence.Spans {
+				fmt.Fprintf(&out, "  %d:%d:%d+%d", x.Block, x.Start, x.Token, x.Count)
+			}
+			fmt.Fprintln(&out)
 		}
 		chain = ChainDigest(chain, digests)
 		fmt.Fprintf(&out, "step %2d chain %s\n", b.Step, chain)

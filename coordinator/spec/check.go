@@ -98,8 +98,9 @@ func (p *parser) checkData(d *pb.Data) {
 		p.failAt("data.max_record", "write a size such as 16MiB", "%d bytes are not within 1KiB..1GiB",
 			d.MaxRecord)
 	}
-	if p.ok("data.packing") && d.Packing == pb.Packing_BEST_FIT {
-		p.failAt("data.packing", "write concat", "best_fit is not supported in this version")
+	if p.ok("data.packing") && d.Packing == pb.Packing_BEST_FIT && !d.DocMask {
+		p.failAt("data.packing", "write doc_mask: true, or packing: concat",
+			"best_fit packs documents that must not see one another, but doc_mask is false")
 	}
 	if p.ok("data.sources") && len(d.Sources) == 0 {
 		p.failAt("data.sources", "add "+required[3].example, "the list is empty")

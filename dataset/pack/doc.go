@@ -21,6 +21,13 @@
 //
 // A series of held-out documents ends; the rest of its last sequence is padding without targets.
 //
+// # Best fit
+//
+// Packer cuts documents wherever a sequence ends. BestFit keeps them whole where they fit, and
+// leaves padding where none does; it looks ahead at most 64 pieces or four sequences' tokens. Its
+// position is the oldest piece that it has not used and a bit for each one after it, so a resume
+// reads at most 64 documents again, and a cursor grows by one number.
+//
 // Invariants: I2 (each token of each document is the second to last token of exactly one sequence,
 // the very first of a slot and source excepted).
 package pack

@@ -2,7 +2,6 @@ package pack
 
 import (
 	"errors"
-	"fmt"
 )
 
 // ErrEnd is what a pull function returns when the series has no further document.
@@ -25,6 +24,7 @@ type Position struct {
 	Block  uint64
 	Offset int64 // bytes from the start of the block to the record
 	Token  int
+	Taken  uint64 // BestFit only: which pieces from here on are taken, this one at bit 0
 }
 
 // Span is the part of a document that stands in a sequence, in the order of the sequence.
@@ -42,7 +42,16 @@ type Sequence struct {
 	Pos     []int32 // position of each input
 	First   []int32 // index of the first input that it may see
 	Targets []int32 // Tokens shifted by one; Masked where it is not to be learnt
-	Spans   []Span  // cover all seq_len+1 tokens
+	Spans   []Span  // cover all seq_len+1 tokens but the padding
+	Padding int     // inputs behind the last document: BestFit, and the end of a series
+}
+
+func newSequence(n int) Sequence {
+	all := make([]int32, 4*n+1)
+	return Sequence{
+		Tokens: all[: n+1 : n+1], Pos: all[n+1 : 2*n+1 : 2*n+1],
+		First: all[2*n+1 : 3*n+1 : 3*n+1], Targets: all[3*n+1:],
+	}
 }
 
 // Packer cuts the series of one slot and source. Not safe for concurrent use.
@@ -83,11 +92,7 @@ func (p *Packer) Position() (Position, bool) {
 // invisible from before it. Next then fails with ErrEnd, as it does if not one target is left.
 func (p *Packer) Next(pull func() (Document, error)) (Sequence, error) {
 	n := p.seqLen
-	all := make([]int32, 4*n+1)
-	s := Sequence{
-		Tokens: all[: n+1 : n+1], Pos: all[n+1 : 2*n+1 : 2*n+1],
-		First: all[2*n+1 : 3*n+1 : 3*n+1], Targets: all[3*n+1:],
-	}
+	s := newSequence(n)
 	filled := 0
 	for {
 		if p.token >= len(p.doc.Tokens) || p.resume != nil {
@@ -114,6 +119,7 @@ func (p *Packer) Next(pull func() (Document, error)) (Sequence, error) {
 		p.token-- // the last token is the next sequence's first
 	} else {
 		s.pad(filled)
+		s.Padding = n - filled
 	}
 	return s, nil
 }
@@ -128,10 +134,7 @@ func (p *Packer) pull(pull func() (Document, error)) error {
 	}
 	if at := p.resume; at != nil {
 		if doc.Block != at.Block || doc.Offset != at.Offset || at.Token >= len(doc.Tokens) {
-			return fmt.Errorf("resume at token %d of the record at byte %d of block number %d: "+
-				"found a record of %d tokens at byte %d of block number %d: the corpus or the "+
-				"tokenizer is another one", at.Token, at.Offset, at.Block, len(doc.Tokens),
-				doc.Offset, doc.Block)
+			return resumeError(*at, doc)
 		}
 		p.doc, p.resume = doc, nil
 		return nil

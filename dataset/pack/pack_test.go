@@ -138,7 +138,7 @@ func TestI2ResumeGivesTheSameSequences(t *testing.T) {
 }
 
 func TestResumeRefusesAnotherDocument(t *testing.T) {
-	for _, at := range []Position{{0, 0, 5}, {0, 1, 2}, {1, 0, 2}} {
+	for _, at := range []Position{{Token: 5}, {Offset: 1, Token: 2}, {Block: 1, Token: 2}} {
 		docs := &series{lengths: []int{5, 5}}
 		if _, err := Resume(3, true, at).Next(docs.pull); err == nil ||
 			!strings.Contains(err.Error(), "is another one") {
@@ -176,8 +176,9 @@ func TestTranscript(t *testing.T) {
 				break
 			}
 			at, _ := p.Position()
-			fmt.Fprintf(&out, "  tokens  %v\n  targets %v\n  pos     %v\n  first   %v\n  next    %v\n",
-				s.Tokens, s.Targets, s.Pos, s.First, at)
+			fmt.Fprintf(&out, "  tokens  %v\n  targets %v\n  pos     %v\n  first   %v\n"+
+				"  next    {%d %d %d}\n", s.Tokens, s.Targets, s.Pos, s.First, at.Block, at.Offset,
+				at.Token)
 		}
 	}
 	golden := filepath.Join("testdata", "pack.txt")

@@ -71,6 +71,8 @@ type laneKey struct {
 type lane struct {
 	last dataset.Span
 	end  int // token of the last document behind the last span
+
+	documents map[documentKey]*document // best_fit only: those not settled yet
 }
 
 func newAuditor(cfg *dataset.Config) *auditor {
@@ -91,6 +93,11 @@ func (a *auditor) step(b *dataset.Batch, digest string, record *pb.StepRecord) e
 			return fmt.Errorf("step %d, slot %d: %w", b.Step, b.Sequences[i].Slot, err)
 		}
 	}
+	for key, l := range a.lanes {
+		if err := a.settle(key, l, b.Cursor.Slots[key.slot][key.source].Block); err != nil {
+			return fmt.Errorf("step %d, slot %d: %w", b.Step, key.slot, err)
+		}
+	}
 	if a.report.Targets != record.GetTokens() {
 		return fmt.Errorf("step %d: %w: %d targets so far, recorded were %d", b.Step, ErrDiffers,
 			a.report.Targets, record.GetTokens())
@@ -108,10 +115,13 @@ func (a *auditor) sequence(s *dataset.Sequence) error {
 		a.lanes[key] = l
 	}
 	source := &a.report.Sources[s.Source]
+	whole := a.cfg.Packing == pb.Packing_BEST_FIT
 	at := 0
 	for i, span := range s.Spans {
 		var err error
 		switch {
+		case whole:
+			err = a.piece(l, s, span, at)
 		case i == 0 && begun:
 			err = goesOn(l, span)
 		case span.Token != 0:
@@ -127,14 +137,16 @@ func (a *auditor) sequence(s *dataset.Sequence) error {
 			source.Documents++
 		}
 		at += span.Count
-		if eos, _ := a.cfg.Tokenizer.EOS(); i+1 < len(s.Spans) && s.Tokens[at-1] != eos {
+		if eos, _ := a.cfg.Tokenizer.EOS(); !whole && i+1 < len(s.Spans) && s.Tokens[at-1] != eos {
 			return fmt.Errorf("the document at %s is left before its end",
 				a.place(s.Source, span))
 		}
 		if span.Block%uint64(a.cfg.GlobalBatch) != uint64(s.Slot) {
 			return fmt.Errorf("block number %d is not of this slot", span.Block)
 		}
-		l.last, l.end = span, span.Token+span.Count
+		if !whole || span.Block >= l.last.Block {
+			l.last, l.end = span, span.Token+span.Count
+		}
 	}
 	for _, id := range s.Targets {
 		if id >= 0 {

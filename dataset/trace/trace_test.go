@@ -95,6 +95,17 @@ func TestI2_AuditOfAWholeHistory(t *testing.T) {
 	}
 }
 
+func TestI2_AuditOfBestFit(t *testing.T) {
+	cfg := config(t)
+	cfg.Packing = pb.Packing_BEST_FIT
+	curve, _ := record(t, cfg, 150)
+	report, err := trace.Audit(t.Context(), cfg, curve, func(uint64) {})
+	must(t, err)
+	if report.Steps != 150 || report.Sources[0].Documents == 0 || report.Sources[0].Epochs < 0.1 {
+		t.Errorf("report %+v", report)
+	}
+}
+
 func TestAuditNamesTheFirstStepThatDiffers(t *testing.T) {
 	cfg := config(t)
 	curve, _ := record(t, cfg, 20)

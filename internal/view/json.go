@@ -26,7 +26,17 @@ type stepJSON struct {
 	Skipped      string            `json:"skipped,omitempty"`
 	Guard        string            `json:"guard,omitempty"`
 	Numerics     string            `json:"numerics,omitempty"`
+	Mixture      []shareJSON       `json:"mixture,omitempty"`
+	Padding      uint64            `json:"padding,omitempty"`
 	Timings      timingsJSON       `json:"timings"`
+}
+
+// shareJSON is what a source has had of the run so far.
+type shareJSON struct {
+	Source    string `json:"source"`
+	Sequences uint64 `json:"sequences"`
+	Share     number `json:"share"`
+	Owed      number `json:"owed"`
 }
 
 // evalJSON is the evaluation of one held-out set.
@@ -92,6 +102,7 @@ func (j *JSON) Item(item *pb.WatchItem) error {
 			LossBySource: losses(s.GetLossBySource()), BitsPerByte: bits(s.GetLossByLang()),
 			GradNorm: number(s.GetGradNorm()), LR: number(s.GetLr()), Tokens: s.GetTokens(),
 			DataDigest: s.GetDataDigest(), EvalBase: evals(s.GetEvalBase()), Eval: evals(s.GetEval()),
+			Mixture: shares(s.GetMixture()), Padding: s.GetPadding(),
 			Skipped: s.GetSkipped(), Guard: s.GetGuard(), Numerics: s.GetNumerics(),
 			Timings: timingsJSON{UnixMS: t.GetUnixMs(), StepS: t.GetStepS(), DataS: t.GetDataS(),
 				CommS: t.GetCommS(), TokensPerS: t.GetTokensPerS(), World: t.GetWorld()}})
@@ -109,6 +120,15 @@ func evals(list []*pb.EvalResult) []evalJSON {
 		out = append(out, evalJSON{Set: e.GetSet(), Lang: e.GetLang(), Loss: number(e.GetLoss()),
 			Perplexity: number(e.GetPerplexity()), BitsPerByte: number(e.GetBitsPerByte()),
 			Targets: e.GetTargets()})
+	}
+	return out
+}
+
+func shares(list []*pb.SourceShare) []shareJSON {
+	var out []shareJSON
+	for _, s := range list {
+		out = append(out, shareJSON{Source: s.GetName(), Sequences: s.GetSequences(),
+			Share: number(s.GetShare()), Owed: number(s.GetOwed())})
 	}
 	return out
 }

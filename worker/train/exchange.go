@@ -18,6 +18,7 @@ import (
 type slotStats struct {
 	Slot, Source   uint32
 	Targets, Bytes uint64
+	Padding        uint64
 	Loss           float64 // nats, summed over the targets in order
 	Digest         [32]byte
 }
@@ -32,7 +33,9 @@ type stats struct {
 type outcome struct {
 	slots    []slotStats // all B, by slot
 	targets  uint64
-	gradNorm float64 // of the mean gradient, before clipping
+	padding  uint64
+	owed     []float64 // sequences, by source, after the step
+	gradNorm float64   // of the mean gradient, before clipping
 	stop     bool
 	skipped  string // why the update was not applied; empty: it was
 	eval     []*pb.EvalResult
@@ -48,7 +51,7 @@ func newStats(batch *dataset.Batch) *stats {
 	s := &stats{slots: make([]slotStats, len(batch.Sequences))}
 	for i, q := range batch.Sequences {
 		s.slots[i] = slotStats{Slot: uint32(q.Slot), Source: uint32(q.Source),
-			Bytes: uint64(q.TargetBytes), Digest: q.Digest}
+			Bytes: uint64(q.TargetBytes), Padding: uint64(q.Padding), Digest: q.Digest}
 	}
 	s.first = int(batch.Sequences[0].Slot)
 	return s
@@ -158,6 +161,7 @@ func (t *trainer) combine(all [][]byte) (*outcome, error) {
 			return nil, fmt.Errorf("exchange step statistics: slot %d where %d belongs", s.Slot, i)
 		}
 		out.targets += s.Targets
+		out.padding += s.Padding
 	}
 	if out.targets == 0 {
 		return nil, fmt.Errorf("step has no targets: every sequence is masked")

@@ -19,6 +19,8 @@ type progress struct {
 	Skipped uint64            `json:"skipped,omitempty"`
 	Missed  map[string]uint64 `json:"missed,omitempty"` // applied updates without a parameter
 	Spike   spikeState        `json:"spike"`
+	// Sequences is what each source has given so far, in spec order.
+	Sequences []uint64 `json:"sequences,omitempty"`
 
 	Baselines []baseline `json:"baselines,omitempty"` // of the held-out sets, in spec order
 	Guard     guardState `json:"guard"`
@@ -35,10 +37,14 @@ func (t *trainer) record(step uint64, out *outcome) *pb.StepRecord {
 	var all group
 	sources := t.resolved.GetCorpus().GetSources()
 	bySource := make([]group, len(sources))
+	if len(t.progress.Sequences) != len(sources) {
+		t.progress.Sequences = make([]uint64, len(sources))
+	}
 	byLang := map[string]*group{}
 	for _, s := range out.slots {
 		all.add(s)
 		bySource[s.Source].add(s)
+		t.progress.Sequences[s.Source]++
 		lang := sources[s.Source].GetLang()
 		if byLang[lang] == nil {
 			byLang[lang] = &group{}
@@ -49,7 +55,7 @@ func (t *trainer) record(step uint64, out *outcome) *pb.StepRecord {
 		Step: step, Generation: t.assignment.GetGeneration(),
 		Loss: all.loss / float64(all.targets), GradNorm: out.gradNorm, Lr: out.lr,
 		Tokens: t.progress.Tokens, DataDigest: t.progress.DataDigest, Skipped: out.skipped,
-		Eval: out.eval, EvalBase: out.evalBase, Guard: out.guard,
+		Eval: out.eval, EvalBase: out.evalBase, Guard: out.guard, Padding: out.padding,
 	}
 	if t.layout.fast {
 		r.Numerics = "fast"
@@ -64,6 +70,9 @@ func (t *trainer) record(step uint64, out *outcome) *pb.StepRecord {
 	}
 	for i := range bySource {
 		r.LossBySource = bySource[i].appendTo(r.LossBySource, sources[i].GetName())
+		n := t.progress.Sequences[i]
+		r.Mixture = append(r.Mixture, &pb.SourceShare{Name: sources[i].GetName(), Sequences: n,
+			Share: float64(n) / float64(step*uint64(len(out.slots))), Owed: out.owed[i]})
 	}
 	r.Timings = &pb.Timings{
 		UnixMs: time.Now().UnixMilli(), StepS: (out.took + out.dataWait).Seconds(),

@@ -213,7 +213,7 @@ func (t *trainer) whole(ctx context.Context, stream *dataset.Stream,
 	if err != nil {
 		return nil, nil, err
 	}
-	out.dataWait, out.evalBase = wait, base
+	out.dataWait, out.evalBase, out.owed = wait, base, batch.Cursor.Owed()
 	if every := t.spec.GetEval().GetEvery(); t.eval != nil &&
 		(every > 0 && batch.Step%every == 0 || batch.Step == t.resolved.GetTotalSteps()) {
 		if out.eval, err = t.evaluate(ctx, batch.Step); err != nil {
