@@ -9,12 +9,13 @@ import (
 
 // TestI2I3_WeightsSetInMidRun changes the mixture of a run twice while it trains, and kills a
 // worker before and after: curve and weights are those of an unbroken run whose spec has the same
-// edits.
+// edits. An audit replays its data, the edits included, against the ledger.
 func TestI2I3_WeightsSetInMidRun(t *testing.T) {
-	want := control(t, long, "data.edits=[{from_step: 120, weights: {zh: 1, en: 3, facts: 0}}, "+
+	want := control(t, long, "data.packing=best_fit", "data.edits=["+
+		"{from_step: 120, weights: {zh: 1, en: 3, facts: 0}}, "+
 		"{from_step: 170, weights: {zh: 2, en: 1, facts: 1}}]")
 	c := newCluster(t, 1, 3)
-	run := c.launch(long, "resources.workers=1..3")
+	run := c.launch(long, "data.packing=best_fit", "resources.workers=1..3")
 	w := c.watch(run)
 	w.awaitStep(10)
 	c.mustCLI("data", "set-weights", run, "zh=1,en=3,facts=0", "--at-step", "120")
@@ -38,6 +39,20 @@ func TestI2I3_WeightsSetInMidRun(t *testing.T) {
 	c.procs["w3"].kill()
 	got := &outcome{w.finish(), c.digest(run)}
 	want.same(t, got.curve, got.digest)
+	c.mustCLI("data", "audit", run)
+	padding := uint64(0)
+	for _, s := range got.curve {
+		padding += s.GetPadding()
+		for _, m := range s.GetMixture() {
+			if m.GetOwed() <= -1 || m.GetOwed() >= 2 {
+				t.Fatalf("step %d: the plan owes %s %g sequences (I10)", s.GetStep(), m.GetName(),
+					m.GetOwed())
+			}
+		}
+	}
+	if padding == 0 {
+		t.Error("best_fit left no padding: the test shows nothing")
+	}
 	if n := w.count(pb.EventKind_WEIGHTS_SET); n != 2 {
 		t.Errorf("%d WEIGHTS_SET events, want 2", n)
 	}
