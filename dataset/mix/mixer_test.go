@@ -135,6 +135,13 @@ func TestOrderIsPinned(t *testing.T) {
 		fmt.Fprintf(&out, "%3d  %v\n", m.Step()+1, m.Next())
 	}
 	fmt.Fprintf(&out, "deficits %v\n", m.State().Global)
+	third := []uint64{One / 3, One - One/3*2, One / 3}
+	odd := Plan{{Until: 7, From: third, To: []uint64{5, One - 8, 3}, Steps: 7}, {From: third}}
+	fmt.Fprintln(&out, "the weights of a ramp that divides nothing evenly")
+	for step, w := uint64(1), make([]int64, 3); step <= 7; step++ {
+		odd.Weights(step, w)
+		fmt.Fprintln(&out, step, w)
+	}
 	golden := filepath.Join("testdata", "order.txt")
 	if *update {
 		if err := os.WriteFile(golden, []byte(out.String()), 0o644); err != nil {
