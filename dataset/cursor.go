@@ -195,6 +195,25 @@ func streamID(c *Config) string {
 			number(f.GetSize())
 			text(f.GetEtag())
 		}
+		for _, how := range howRead(m) { // nothing for plain JSON lines
+			text(how)
+		}
 	}
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// howRead says what else than its bytes the texts of a source, and their order, depend on.
+func howRead(m *pb.SourceManifest) []string {
+	var how []string
+	if m.GetDocument() != 0 || m.GetInvalidUtf8() != 0 || len(m.GetNormalize()) > 0 {
+		how = append(how, fmt.Sprintf("%v %v %q", m.GetDocument(), m.GetInvalidUtf8(),
+			m.GetNormalize()))
+	}
+	for i, f := range m.GetFiles() {
+		if f.GetFormat() != 0 || f.GetCompression() != 0 || len(f.GetBlockSizes()) > 0 {
+			how = append(how, fmt.Sprintf("%d %v %v %d", i, f.GetFormat(), f.GetCompression(),
+				f.GetBlockSizes()))
+		}
+	}
+	return how
 }

@@ -87,7 +87,7 @@ func testConfig(tb testing.TB, slots, blockBytes int, contents ...string) Config
 		tb.Fatal(err)
 	}
 	for _, m := range corpus.Sources { // Pin's blocks are too large for small tests
-		layout, err := source.NewLayout(uint64(blockBytes), []uint64{m.Files[0].Size})
+		layout, err := source.NewLayout(uint64(blockBytes), m.Files)
 		if err != nil {
 			tb.Fatal(err)
 		}

@@ -1,12 +1,10 @@
 package dataset
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/banyan-train/banyan/dataset/source"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
@@ -53,23 +51,34 @@ func pinSource(
 		return nil, err
 	}
 	m := &pb.SourceManifest{
-		Name: spec.GetName(), Lang: spec.GetLang(), TextField: spec.GetTextField(),
-		MaxEpochs: spec.GetMaxEpochs(), Files: files,
+		Name: spec.GetName(), Lang: spec.GetLang(), TextField: cmp.Or(spec.GetTextField(), "text"),
+		MaxEpochs: spec.GetMaxEpochs(), Files: files, Normalize: spec.GetNormalize(),
 	}
-	if m.TextField == "" {
-		m.TextField = "text"
+	if spec.GetInvalidUtf8() == pb.InvalidUtf8_REPLACE {
+		m.InvalidUtf8 = pb.InvalidUtf8_REPLACE
 	}
-	var sizes []uint64
 	var total uint64
 	for _, f := range files {
-		sizes = append(sizes, f.GetSize())
+		format, compression, err := source.Kind(f.GetUri(), spec.GetFormat())
+		if err != nil {
+			return nil, err
+		}
+		if format != pb.Format_JSONL { // unset for JSON lines: they are as they always were
+			f.Format = format
+		}
+		if f.Compression = compression; format == pb.Format_TXT {
+			m.Document = cmp.Or(spec.GetDocument(), pb.Document_FILE)
+		}
 		total += f.GetSize()
 	}
 	if total == 0 {
 		return nil, fmt.Errorf("%s: all %d files are empty", spec.GetUri(), len(files))
 	}
 	m.BlockBytes = source.BlockBytes(total, int(globalBatch))
-	layout, err := source.NewLayout(m.BlockBytes, sizes)
+	if err := source.Cut(ctx, op, m); err != nil {
+		return nil, err
+	}
+	layout, err := source.NewLayout(m.BlockBytes, files)
 	if err != nil {
 		return nil, err
 	}
@@ -82,111 +91,4 @@ func pinSource(
 			m.BlockBytes*uint64(globalBatch), m.Blocks)
 	}
 	return m, nil
-}
-
-// pinFiles lists the files of a URI whose last element may hold * and ?.
-func pinFiles(ctx context.Context, op store.Opener, uri string) ([]*pb.PinnedFile, error) {
-	if uri == "" {
-		return nil, errors.New("uri is empty: give file:///path/*.jsonl or s3://bucket/key")
-	}
-	bucket, key, err := op.Open(uri)
-	if err != nil {
-		return nil, err
-	}
-	folder, pattern := uri[:strings.LastIndexByte(uri, '/')+1], uri[strings.LastIndexByte(uri, '/')+1:]
-	if strings.ContainsAny(folder, "*?") {
-		return nil, fmt.Errorf("%s: * and ? may stand in the last element of the path only", uri)
-	}
-	if wild := strings.IndexAny(pattern, "*?"); wild >= 0 {
-		prefix := strings.TrimSuffix(key, pattern)
-		infos, err := bucket.List(ctx, prefix+pattern[:wild])
-		if err != nil {
-			return nil, err
-		}
-		return pinListed(ctx, bucket, folder, prefix, pattern, infos)
-	}
-	if err := checkFormat(uri); err != nil {
-		return nil, err
-	}
-	info, err := bucket.Stat(ctx, key)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, fmt.Errorf("%w: check the uri (a folder is written as %s/*.jsonl)", err, uri)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return []*pb.PinnedFile{{Uri: uri, Size: uint64(info.Size), Etag: info.ETag}}, nil
-}
-
-func pinListed(
-	ctx context.Context, bucket store.Bucket, folder, prefix, pattern string, infos []store.Info,
-) ([]*pb.PinnedFile, error) {
-	var files []*pb.PinnedFile
-	for _, info := range infos {
-		name := strings.TrimPrefix(info.Key, prefix)
-		if strings.Contains(name, "/") || !matches(pattern, name) {
-			continue
-		}
-		if err := checkFormat(folder + name); err != nil {
-			return nil, err
-		}
-		files = append(files, &pb.PinnedFile{
-			Uri: folder + name, Size: uint64(info.Size), Etag: info.ETag,
-		})
-	}
-	if len(files) == 0 {
-		return nil, fmt.Errorf("%s%s: %w: no file matches: check the uri", folder, pattern,
-			store.ErrNotFound)
-	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(readers)
-	for _, f := range files {
-		if f.Etag != "" {
-			continue
-		}
-		group.Go(func() error { // a listing of files has no hashes
-			info, err := bucket.Stat(ctx, prefix+strings.TrimPrefix(f.Uri, folder))
-			f.Size, f.Etag = uint64(info.Size), info.ETag
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	return files, nil
-}
-
-// checkFormat refuses what is known not to be plain JSON lines.
-func checkFormat(uri string) error {
-	for _, suffix := range []string{".gz", ".zst", ".bz2", ".xz", ".zip", ".parquet"} {
-		if strings.HasSuffix(strings.ToLower(uri), suffix) {
-			return fmt.Errorf("%s: %s files are not read yet: unpack them to .jsonl", uri, suffix)
-		}
-	}
-	return nil
-}
-
-// matches tells whether name matches a pattern of *, ? and plain characters.
-func matches(pattern, name string) bool {
-	p, n := []rune(pattern), []rune(name)
-	i, k := 0, 0
-	star, mark := -1, 0 // the last star seen, and what it has swallowed up to
-	for k < len(n) {
-		switch {
-		case i < len(p) && p[i] == '*':
-			star, mark = i, k
-			i++
-		case i < len(p) && (p[i] == '?' || p[i] == n[k]):
-			i, k = i+1, k+1
-		case star >= 0:
-			mark++
-			i, k = star+1, mark
-		default:
-			return false
-		}
-	}
-	for i < len(p) && p[i] == '*' {
-		i++
-	}
-	return i == len(p)
 }

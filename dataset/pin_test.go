@@ -77,7 +77,7 @@ func TestPinListsSizesAndBlocks(t *testing.T) {
 	data := &pb.Data{Sources: []*pb.Source{
 		{Name: "all", Uri: "mem://zh/*.jsonl", Weight: 3, Lang: "zh", MaxEpochs: 2.5},
 		{Name: "one", Uri: "mem://zh/?.jsonl", Weight: 1, TextField: "body"},
-		{Name: "plain", Uri: "mem://zh/a.txt", Weight: 4},
+		{Name: "plain", Uri: "mem://zh/a.txt", Weight: 4, Document: pb.Document_LINE},
 	}}
 	corpus, err := Pin(context.Background(), mem, data, 2)
 	if err != nil {
@@ -110,11 +110,12 @@ func TestPinNamesWhatIsWrongOfAllSources(t *testing.T) {
 	mem.Set("mem://small/a.jsonl", []byte(strings.Repeat("x", 9000)))
 	mem.Set("mem://empty/a.jsonl", nil)
 	mem.Set("mem://packed/a.jsonl.zst", []byte("x"))
+	mem.Set("mem://packed/a.csv", []byte("x"))
 	data := &pb.Data{}
 	for name, uri := range map[string]string{
 		"small": "mem://small/a.jsonl", "empty": "mem://empty/*.jsonl", "gone": "mem://gone/a.jsonl",
-		"packed": "mem://packed/*", "nomatch": "mem://small/*.txt", "nouri": "",
-		"glob": "mem://*/a.jsonl",
+		"packed": "mem://packed/*", "csv": "mem://packed/a.csv", "nomatch": "mem://small/*.txt", "nouri": "",
+		"stars": "mem://small/a**.jsonl",
 	} {
 		data.Sources = append(data.Sources, &pb.Source{Name: name, Uri: uri, Weight: 1})
 	}
@@ -125,10 +126,11 @@ func TestPinNamesWhatIsWrongOfAllSources(t *testing.T) {
 			`16384 bytes, or lower train.global_batch to 3`,
 		`pin source "empty": mem://empty/*.jsonl: all 1 files are empty`,
 		`pin source "gone": stat mem://gone/a.jsonl: not found: check the uri`,
-		`pin source "packed": mem://packed/a.jsonl.zst: .zst files are not read yet`,
+		`pin source "csv": mem://packed/a.csv: .csv files are not read: write it as .jsonl`,
+		`pin source "packed": mem://packed/a.csv: .csv files`,
 		`pin source "nomatch": mem://small/*.txt: not found: no file matches`,
 		`pin source "nouri": uri is empty`,
-		`pin source "glob": mem://*/a.jsonl: * and ? may stand in the last element`,
+		`pin source "stars": mem://small/a**.jsonl: ** must be an element of its own`,
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("missing: %s\nin: %v", want, err)
@@ -148,9 +150,68 @@ func TestGlob(t *testing.T) {
 		{"a?c", "abc", true}, {"a?c", "a中c", true}, {"a?c", "ac", false}, {"[a]*", "[a]b", true},
 		{"[a]*", "ab", false}, {"*a*b", "xaybab", true}, {"*a*b", "xayba", false}, {"a**", "a", true},
 	} {
-		if got := matches(c.pattern, c.name); got != c.want {
+		if got := matchElement(c.pattern, c.name); got != c.want {
 			t.Errorf("%q matches %q: %v", c.pattern, c.name, got)
 		}
+	}
+}
+
+func TestMatches(t *testing.T) {
+	for _, c := range []struct {
+		pattern, path string
+		want          bool
+	}{
+		{"a/*/c.txt", "a/b/c.txt", true}, {"a/*/c.txt", "a/b/b/c.txt", false},
+		{"a/**/c.txt", "a/c.txt", true}, {"a/**/c.txt", "a/b/b/c.txt", true},
+		{"a/**", "a/b/c", true}, {"a/**", "a", true}, {"a/**", "b/a", false}, {"**", "x/y", true},
+		{"**/b/**/d", "a/b/c/b/d", true}, {"**/b/**/d", "a/d", false}, {"a*/b", "ax/b", true},
+	} {
+		if got := Matches(c.pattern, c.path); got != c.want {
+			t.Errorf("%q matches %q: %v", c.pattern, c.path, got)
+		}
+	}
+}
+
+func TestPatternsStayInTheirFolder(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"in/a/x.jsonl", "in/b/y.jsonl", "in/z.jsonl", "out/o.jsonl"} {
+		name = filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text("f", repeat(100, 50, 200)...)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files, err := router.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pin := func(pattern string) (*pb.Corpus, error) {
+		return Pin(context.Background(), files, &pb.Data{Sources: []*pb.Source{
+			{Name: "f", Uri: "file://" + dir + pattern, Weight: 1}}}, 2)
+	}
+	for pattern, want := range map[string]int{"/in/**/*.jsonl": 3, "/in/*/*.jsonl": 2, "/*/z.jsonl": 1} {
+		c, err := pin(pattern)
+		if err != nil || len(c.Sources[0].Files) != want {
+			t.Errorf("%s: %v, %v", pattern, c, err)
+		}
+	}
+	if _, err := pin("/in/*/../z.jsonl"); err == nil || !strings.Contains(err.Error(), "..") {
+		t.Errorf("a pattern with ..: %v", err)
+	}
+	if err := os.Symlink(filepath.Join(dir, "in/z.jsonl"), filepath.Join(dir, "in/a/w.jsonl")); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := pin("/in/**/*.jsonl"); err != nil || len(c.Sources[0].Files) != 4 {
+		t.Errorf("a link inside of the folder: %v, %v", c, err)
+	}
+	if err := os.Symlink("../out/o.jsonl", filepath.Join(dir, "in/l.jsonl")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pin("/in/**/*.jsonl"); err == nil || !strings.Contains(err.Error(), "symbolic link") ||
+		!strings.Contains(err.Error(), "in/l.jsonl") {
+		t.Errorf("a link out of the folder: %v", err)
 	}
 }
 

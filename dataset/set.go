@@ -24,7 +24,9 @@ func PinSets(
 	var all []error
 	for _, set := range sets {
 		m, err := pinSource(ctx, op, &pb.Source{Name: set.GetName(), Uri: set.GetUri(),
-			Lang: set.GetLang(), TextField: set.GetTextField()}, 1)
+			Lang: set.GetLang(), TextField: set.GetTextField(), Format: set.GetFormat(),
+			Document: set.GetDocument(), Normalize: set.GetNormalize(),
+			InvalidUtf8: set.GetInvalidUtf8()}, 1)
 		if err != nil {
 			all = append(all, fmt.Errorf("pin held-out set %q: %w", set.GetName(), err))
 			continue
@@ -57,6 +59,9 @@ func (c *SetConfig) ID() string {
 		c.MaxSequences, c.BOS, c.DocMask, c.Tokenizer.VocabSize())
 	for _, f := range c.Manifest.GetFiles() {
 		fmt.Fprintf(h, "%d %q\n", f.GetSize(), f.GetEtag())
+	}
+	for _, how := range howRead(c.Manifest) {
+		fmt.Fprintf(h, "%s\n", how)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }

@@ -47,6 +47,12 @@ type Opener interface {
 	Open(uri string) (Bucket, string, error)
 }
 
+// Linker is a Bucket whose keys may be links to others.
+type Linker interface {
+	// Target is the key that a key leads to in the end; the key itself where there is no link.
+	Target(key string) (string, error)
+}
+
 // Mapper is a Bucket that can show an object without copying it: a local file by mmap.
 type Mapper interface {
 	// Map pins an object to its ETag as ReadRange does, and fails with the same errors. A system

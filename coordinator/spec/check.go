@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 
+	"github.com/banyan-train/banyan/dataset/source"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 	"go.yaml.in/yaml/v4"
 )
@@ -129,6 +131,36 @@ func (p *parser) checkSource(at string, src *pb.Source) {
 	p.atLeast(at+".weight", src.Weight, 0)
 	p.atLeast(at+".max_epochs", src.MaxEpochs, 0)
 	p.checkTextField(at, src.TextField)
+	p.checkReading(at, src)
+}
+
+// reading is what sources and held-out sets say about how their texts are read.
+type reading interface {
+	GetUri() string
+	GetFormat() pb.Format
+	GetDocument() pb.Document
+	GetNormalize() []string
+}
+
+func (p *parser) checkReading(at string, r reading) {
+	for i, step := range r.GetNormalize() {
+		if !slices.Contains(source.Normalizations, step) {
+			p.failAt(fmt.Sprintf("%s.normalize[%d]", at, i), "write some of "+
+				strings.Join(source.Normalizations, ", "), "there is no step %q", short(step))
+		}
+	}
+	if !p.ok(at+".uri") || p.bad[at+".format"] {
+		return
+	}
+	format, _, err := source.Kind(r.GetUri(), r.GetFormat())
+	switch {
+	case err != nil:
+		p.failAt(at+".format", "unpack the file", "a compressed file of parquet is not read")
+	case r.GetDocument() != pb.Document_DOCUMENT_UNSPECIFIED && format != pb.Format_TXT &&
+		(r.GetFormat() != pb.Format_FORMAT_UNSPECIFIED || !strings.HasSuffix(r.GetUri(), "*")):
+		p.failAt(at+".document", "remove it, or write format: txt",
+			"says what a document of a text file is, but this is %s", word(format))
+	}
 }
 
 // demand reports the fields of a list's element that are missing, each named by an example.
@@ -153,7 +185,7 @@ func (p *parser) checkLabels(at, name, lang string) {
 
 func (p *parser) checkTextField(at, field string) {
 	if p.ok(at+".text_field") && field == "" {
-		p.failAt(at+".text_field", "write the JSON field that holds the text", "is empty")
+		p.failAt(at+".text_field", "write the field that holds the text, such as text or meta.body.text", "is empty")
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/banyan-train/banyan/dataset"
+	"github.com/banyan-train/banyan/dataset/source"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
@@ -102,7 +104,7 @@ func uris(s *pb.RunSpec) []string {
 // use says what a URI is for.
 type use struct {
 	exists bool // must be there already
-	glob   bool // may hold * and ? in its last element; a source file
+	glob   bool // may hold *, ? and **; source files
 }
 
 // uri checks one URI and makes a plain path an absolute file:// one: who reads the spec later,
@@ -112,23 +114,23 @@ func (p *parser) uri(path string, value *string, u use) {
 		return
 	}
 	text := *value
-	dir, last := splitLast(text)
+	wild := strings.ContainsAny(text, "*?")
 	switch {
 	case text == "":
 		p.failAt(path, "write s3://bucket/key, file:///path or a path", "is empty")
 		return
-	case strings.ContainsAny(dir, "*?") || !u.glob && strings.ContainsAny(last, "*?"):
-		p.failAt(path, "* and ? may stand in the last element of a corpus's uri only",
-			"%q holds a wildcard", short(text))
+	case wild && !u.glob:
+		p.failAt(path, "* and ? may stand in a corpus's uri only", "%q holds a wildcard", short(text))
 		return
-	}
-	if u.glob {
-		for _, ending := range laterFormats {
-			if strings.HasSuffix(strings.ToLower(last), ending) {
-				p.failAt(path, "write the corpus as plain .jsonl", "%s files are not supported in this "+
-					"version", ending)
-				return
-			}
+	case wild && dotted(text[strings.IndexAny(text, "*?"):]):
+		p.failAt(path, "write the path that it leads to", "%q has a . or .. behind a wildcard",
+			short(text))
+		return
+	case u.glob:
+		if _, _, err := source.Kind(text, pb.Format_FORMAT_UNSPECIFIED); err != nil {
+			p.failAt(path, "write the corpus as .jsonl, .txt or .parquet; .gz and .zst may follow the "+
+				"first two", "%s files are not supported", filepath.Ext(text))
+			return
 		}
 	}
 	scheme, rest, found := strings.Cut(text, "://")
@@ -160,8 +162,8 @@ func (p *parser) localURI(path string, value *string, file string, u use) {
 	if !u.exists || !p.local {
 		return
 	}
-	if dir, last := filepath.Split(file); u.glob && strings.ContainsAny(last, "*?") {
-		if !anyMatch(dir, last) {
+	if u.glob && strings.ContainsAny(file, "*?") {
+		if !anyMatch(file) {
 			p.failAt(path, "check the path; it is relative to the folder of the YAML file",
 				"missing file: nothing matches %s", file)
 		}
@@ -173,20 +175,26 @@ func (p *parser) localURI(path string, value *string, file string, u use) {
 	}
 }
 
-// anyMatch says whether a folder has a file of a pattern with * and ? only.
-func anyMatch(dir, pattern string) bool {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return false
-	}
-	escaped := strings.NewReplacer(`\`, `\\`, `[`, `\[`).Replace(pattern)
-	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
-		ok, err := filepath.Match(escaped, e.Name())
-		return ok && err == nil && !e.IsDir()
+// dotted says whether a path has an element . or .., which cleaning would take out together with
+// the wildcard before it.
+func dotted(path string) bool {
+	return slices.ContainsFunc(strings.Split(path, "/"), func(element string) bool {
+		return element == "." || element == ".."
 	})
 }
 
-func splitLast(uri string) (dir, last string) {
-	cut := strings.LastIndexByte(uri, '/')
-	return uri[:cut+1], uri[cut+1:]
+// anyMatch says whether a file below the folder before the first wildcard matches a pattern. It
+// gives up looking after a while: pinning lists them all.
+func anyMatch(pattern string) bool {
+	left, found := 1<<16, false
+	folder := filepath.Dir(pattern[:strings.IndexAny(pattern, "*?")] + "x")
+	err := filepath.WalkDir(folder, func(path string, e os.DirEntry, err error) error {
+		left--
+		found = left < 0 || err == nil && !e.IsDir() && dataset.Matches(pattern, path)
+		if found {
+			return filepath.SkipAll
+		}
+		return nil
+	})
+	return found && err == nil
 }

@@ -175,6 +175,7 @@ func (p *parser) checkEval(s *pb.RunSpec) {
 		p.demand(at, "name: en-held", "uri: s3://corpora/held/en.jsonl", "lang: en")
 		p.checkLabels(at, set.Name, set.Lang)
 		p.checkTextField(at, set.TextField)
+		p.checkReading(at, set)
 		if n := set.MaxSequences; p.ok(at+".max_sequences") && (n == 0 || n > maxHeldOut) {
 			p.failAt(at+".max_sequences", "write a number such as 256", "%d is not within 1..%d", n,
 				maxHeldOut)

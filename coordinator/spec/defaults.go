@@ -22,6 +22,10 @@ import (
 //	data.weight_unit            tokens
 //	data.packing                concat
 //	data.max_record             16MiB
+//	data.sources[].format       by the ending of each file: .jsonl, .txt or .parquet, else JSON lines
+//	data.sources[].document     file (of .txt)
+//	data.sources[].normalize    none
+//	data.sources[].invalid_utf8 refuse
 //	data.sources[].text_field   text
 //	data.sources[].role         new
 //	data.sources[].max_epochs   0, no cap

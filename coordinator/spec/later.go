@@ -3,7 +3,6 @@ package spec
 // laterKeys are fields that the design has and this version has not, with what to do meanwhile.
 // They are refused by name: a silently ignored field would be a broken promise.
 var laterKeys = map[string]string{
-	"data.sources[].normalize":  "remove it; normalize the text before it is stored",
 	"checkpoint.snapshot_every": "remove it; recovery goes through checkpoints, see checkpoint.every",
 	"numerics":                  "write it under train",
 }
@@ -20,6 +19,3 @@ var laterValues = map[string]map[string]string{
 // person does that by hand.
 const rewindNote = "write skip to leave the update out, or stop and resume with a lower rate: " +
 	"banyan resume RUN --set train.optimizer.lr=..."
-
-// laterFormats are endings of source files that this version does not read.
-var laterFormats = []string{".parquet", ".gz", ".zst", ".txt", ".csv", ".bz2", ".xz", ".zip"}

@@ -138,6 +138,13 @@ func TestFormatIsLossless(t *testing.T) {
 		s.Data.Sources[0].Weight = rapid.Float64Range(1e-300, 1e300).Draw(t, "weight")
 		s.Data.Sources[0].TextField = rapid.StringMatching(`[ -~\p{Han}]{1,9}`).Draw(t, "field")
 		s.Data.Sources[0].Uri = "s3://b/" + rapid.StringMatching(`[a-z #:'"]{150,200}x`).Draw(t, "uri")
+		s.Data.Sources[0].Format = rapid.SampledFrom([]pb.Format{0, pb.Format_TXT}).Draw(t, "format")
+		if s.Data.Sources[0].Format == pb.Format_TXT {
+			s.Data.Sources[0].Document = pb.Document(rapid.IntRange(0, 3).Draw(t, "document"))
+		}
+		s.Data.Sources[0].Normalize = rapid.SliceOf(rapid.SampledFrom([]string{"nfc", "lf"})).
+			Draw(t, "normalize")
+		s.Data.Sources[0].InvalidUtf8 = pb.InvalidUtf8(rapid.IntRange(0, 2).Draw(t, "invalid"))
 		s.Data.MaxRecord = rapid.Uint64Range(1<<10, 1<<30).Draw(t, "max")
 		s.Data.Bos = rapid.Bool().Draw(t, "bos")
 		s.Data.DocMask = rapid.Bool().Draw(t, "mask")

@@ -21,6 +21,7 @@ func RenderPlan(w io.Writer, r *pb.ResolvedRun) {
 	renderSummary(w, r)
 	fmt.Fprint(w, "\nMixture\n\n")
 	renderMixture(w, r)
+	renderReading(w, r)
 	renderPhases(w, r)
 	renderEval(w, r)
 	fmt.Fprint(w, "\nMemory a rank, by number of workers (devices)\n\n")

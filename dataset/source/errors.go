@@ -12,15 +12,16 @@ var ErrInvalid = errors.New("invalid corpus")
 type RecordError struct {
 	Source string // name
 	URI    string // of the file
-	Record int64  // byte offset in the file at which the record starts
-	Byte   int64  // byte offset in the file of the trouble
+	Place  string // of the record, in words
+	Record int64  // where the record starts: the byte, or the row of a parquet file
+	Byte   int64  // where the trouble is, counted alike
 	What   string
 	Fix    string
 }
 
 func (e *RecordError) Error() string {
-	return fmt.Sprintf("read source %q: %s: record at byte %d: %s (byte %d): %s",
-		e.Source, e.URI, e.Record, e.What, e.Byte, e.Fix)
+	return fmt.Sprintf("read source %q: %s: %s: %s (byte %d): %s", e.Source, e.URI, e.Place,
+		e.What, e.Byte, e.Fix)
 }
 
 // Is makes errors.Is(err, ErrInvalid) hold.

@@ -2,7 +2,9 @@ package source
 
 import (
 	"bytes"
-	"strconv"
+	"encoding/binary"
+	"math/bits"
+	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -167,26 +169,57 @@ func (p *parser) digits() bool {
 
 // str walks over a string and returns what stands between its quotes, escapes checked but kept.
 func (p *parser) str() ([]byte, *problem) {
-	p.i++
-	from := p.i
-	for p.i < len(p.b) {
-		switch c := p.b[p.i]; {
-		case c == '"':
+	from := p.i + 1
+	p.i = from
+	for {
+		p.i += plainPrefix(p.b[p.i:])
+		if p.i >= len(p.b) {
+			return nil, p.fail("")
+		}
+		switch p.b[p.i] {
+		case '"':
 			p.i++
 			return p.b[from : p.i-1], nil
-		case c < 0x20:
-			return nil, p.fail("control character in a string")
-		case c != '\\':
-			p.i++
-		default:
-			if n := escapeLen(p.b[p.i:]); n > 0 {
-				p.i += n
-				continue
+		case '\\':
+			n := escapeLen(p.b[p.i:])
+			if n == 0 {
+				return nil, p.fail("bad escape in a string")
 			}
-			return nil, p.fail("bad escape in a string")
+			p.i += n
+		default:
+			return nil, p.fail("control character in a string")
 		}
 	}
-	return nil, p.fail("")
+}
+
+// Constants that hold one byte eight times.
+const (
+	ones   = 0x0101010101010101
+	highs  = 0x8080808080808080
+	quotes = '"' * ones
+	slants = '\\' * ones
+	spaces = ' ' * ones
+)
+
+// plainPrefix is the number of bytes before the first quote, backslash or control character. It
+// looks at eight at a time: subtracting n from each byte of x borrows into its high bit if it was
+// below n, and the lowest bit that is set by a borrow from below is never the first.
+func plainPrefix(b []byte) int {
+	i := 0
+	for ; i+8 <= len(b); i += 8 {
+		x := binary.LittleEndian.Uint64(b[i:])
+		quote, slant := x^quotes, x^slants
+		hit := ((quote - ones) &^ quote) | ((slant - ones) &^ slant) | ((x - spaces) &^ x)
+		if hit &= highs; hit != 0 {
+			return i + bits.TrailingZeros64(hit)/8
+		}
+	}
+	for ; i < len(b); i++ {
+		if c := b[i]; c == '"' || c == '\\' || c < ' ' {
+			break
+		}
+	}
+	return i
 }
 
 // escapeLen is the length of the escape at the start of b; 0 if there is no valid one.
@@ -205,17 +238,28 @@ func escapeLen(b []byte) int {
 	return 0
 }
 
+// hexDigit is the value of a digit plus one; 0 for what is none.
+var hexDigit = func() (t [256]uint8) {
+	for i, c := range "0123456789abcdef" {
+		t[c] = uint8(i) + 1
+		t[unicode.ToUpper(c)] = uint8(i) + 1
+	}
+	return t
+}()
+
 func hex4(b []byte) (rune, bool) {
 	if len(b) < 4 {
 		return 0, false
 	}
-	for _, c := range b[:4] { // ParseUint would also take "+123" and "1_23"
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') {
+	r := rune(0)
+	for _, c := range b[:4] {
+		d := hexDigit[c]
+		if d == 0 {
 			return 0, false
 		}
+		r = r<<4 | rune(d-1)
 	}
-	n, err := strconv.ParseUint(string(b[:4]), 16, 16)
-	return rune(n), err == nil
+	return r, true
 }
 
 // unquote resolves the escapes of a string that str has checked; false for half a surrogate pair.

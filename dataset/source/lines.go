@@ -4,134 +4,201 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"slices"
+	"io"
+	"math"
 )
 
-// windowBytes is the size of the ranges read. A block is read in windows, so that a reader that
-// waits between two sequences holds little. A 64th of it is read beyond the end of a block, as the
-// last record usually needs; longer records are read on in ranges of up to 4 windows, and a larger
-// buffer does not outlive the record that needed it.
-const windowBytes = 256 << 10
+var (
+	errEndOfBlock = errors.New("end of block")
+	// errNoRecord is a cursor that names a place where no record starts.
+	errNoRecord = errors.New("no record starts where the cursor says one does: the checkpoint " +
+		"belongs to another corpus")
+)
 
-var errEndOfBlock = errors.New("end of block")
-
-// lines reads the lines that start in one block.
-type lines struct {
-	file      *file
-	extent    Extent
-	maxRecord int64
-	window    int64
-	synced    bool
-	resumed   bool   // pos is the start of a line by promise; else it is the start of the block
-	pos       int64  // byte offset in the file of what comes next
-	win       []byte // bytes of the file from winAt on
-	winAt     int64
+// records are the records of one block, in the order of the file.
+type records interface {
+	// next returns the next record as it stands in the file, valid until the following call, and
+	// its position: the byte (contentOf) or the row at which it starts. It fails with
+	// errEndOfBlock behind the last record, with a problem in the data, or with an error of the
+	// store or of ctx; after one of ctx it may be called again.
+	next(ctx context.Context) ([]byte, int64, error)
+	close()
 }
 
-// newLines starts at the line at offset in the block, or with offset 0 at the first line that
+var (
+	_ records = (*lines)(nil)
+	_ records = (*paragraphs)(nil)
+	_ records = (*whole)(nil)
+	_ records = (*rows)(nil)
+)
+
+// lines are the lines that start in a block, without their ends.
+type lines struct {
+	window
+	pos     int64 // of the next line, once synced
+	synced  bool
+	resumed bool // pos is where a record starts, by promise
+}
+
+// newLines starts at the record at offset in the block, or with offset 0 at the first one that
 // starts in the block. It reads nothing yet.
-func newLines(s *Source, e Extent, offset int64) *lines {
-	l := &lines{
-		file: s.files[e.File], extent: e, maxRecord: s.maxRecord, window: s.window,
-		resumed: offset > 0,
+func newLines(s *Source, f *file, e Extent, offset int64) *lines {
+	o := contentOf(f, e, s.window)
+	l := &lines{window: window{opener: o, limit: s.maxRecord, size: s.window, endsAt: math.MaxInt64}}
+	origin, before := o.bounds()
+	switch {
+	case offset > 0:
+		l.pos, l.resumed = origin+offset, true
+		l.at = l.pos - 1 // to see that a line ends there
+	case e.Index == 0:
+		l.pos, l.at, l.synced = origin, origin, true
+	default:
+		l.pos, l.at = before, before
 	}
-	l.pos = e.Start + offset
-	if l.pos == 0 {
-		l.synced = true
-		return l
-	}
-	l.pos-- // to see whether a line starts here: only behind a newline
-	l.winAt = l.pos
 	return l
 }
 
-// next returns the next line without its newline, and its offset in the file. The line is valid
-// until the following call. It fails with errEndOfBlock behind the last line, with a problem for
-// a line over max_record, else with an error of the store.
 func (l *lines) next(ctx context.Context) ([]byte, int64, error) {
 	if err := l.sync(ctx); err != nil {
 		return nil, l.pos, err
 	}
-	if l.pos >= l.extent.End {
+	if l.pos > l.last() {
 		return nil, l.pos, errEndOfBlock
 	}
-	seen := 0
-	for {
-		line := l.win[min(l.pos-l.winAt, int64(len(l.win))):]
-		end := bytes.IndexByte(line[seen:], '\n')
-		seen += max(end, 0)
-		if end < 0 {
-			seen = len(line)
-		}
-		if int64(seen) > l.maxRecord {
-			what := fmt.Sprintf("the record is longer than max_record (%d bytes)", l.maxRecord)
-			return nil, l.pos, &problem{int(l.maxRecord), what, "split it, or raise data.max_record"}
-		}
-		at := l.pos
-		if end >= 0 {
-			l.pos += int64(seen) + 1
-			return line[:seen], at, nil
-		}
-		if l.winEnd() >= l.file.size {
-			l.pos = l.file.size
-			return line, at, nil
-		}
-		if err := l.fill(ctx); err != nil {
-			return nil, at, err
-		}
+	at := l.pos
+	end, err := l.newline(ctx, at, at)
+	switch {
+	case errors.Is(err, io.EOF) && end == at:
+		return nil, at, errEndOfBlock
+	case err != nil && !errors.Is(err, io.EOF):
+		return nil, at, err
+	case end-at > l.limit:
+		return nil, at, l.tooLong()
 	}
+	l.pos = end + 1
+	return l.bytes(at, end), at, nil
 }
 
 // sync moves pos to the first line start of the block, or checks the one it was given.
 func (l *lines) sync(ctx context.Context) error {
-	for !l.synced {
-		// A newline in the last byte starts a line in the next block.
-		window := l.win[:min(int64(len(l.win)), max(l.extent.End-1-l.winAt, 0))]
-		end := bytes.IndexByte(window, '\n')
-		switch {
-		case end == 0 || end > 0 && !l.resumed:
-			l.pos = l.winAt + int64(end) + 1
-			l.synced = true
-		case l.resumed && len(window) > 0:
-			return fmt.Errorf("no record starts at byte %d, where the cursor says one does: "+
-				"the checkpoint belongs to another corpus", l.pos+1)
-		case l.winAt+int64(len(window)) >= l.extent.End-1:
-			l.pos = l.extent.End
-			l.synced = true
-		default:
-			l.pos = l.winEnd()
-			if err := l.fill(ctx); err != nil {
-				return err
+	for !l.synced && l.resumed {
+		if len(l.buf) > 0 {
+			if l.buf[0] != '\n' {
+				return errNoRecord
 			}
+			l.synced = true
+		} else if err := l.more(ctx, l.at); errors.Is(err, io.EOF) {
+			return errNoRecord
+		} else if err != nil {
+			return err
+		}
+	}
+	for !l.synced {
+		if i := bytes.IndexByte(l.bytes(l.pos, l.end()), '\n'); i >= 0 {
+			l.pos += int64(i) + 1
+			l.synced = true
+			return nil
+		}
+		// A newline at last() or behind it starts a line of another block.
+		l.pos = l.end()
+		err := io.EOF
+		if l.pos < l.last() {
+			err = l.more(ctx, l.pos)
+		}
+		if errors.Is(err, io.EOF) {
+			l.pos, l.synced = math.MaxInt64, true
+		} else if err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (l *lines) winEnd() int64 { return l.winAt + int64(len(l.win)) }
+// paragraphs are runs of lines that are not blank. One belongs to the block in which the blank line
+// before it starts; the first of a file to the first block.
+type paragraphs struct {
+	*lines
+	open bool // a line that is not blank starts a paragraph
+}
 
-// fill drops what lies before pos and reads the next range: inside the block a window, and if it
-// reaches its end some more; behind it ever more, for the rest of a long record.
-func (l *lines) fill(ctx context.Context) error {
-	rest := l.win[min(max(l.pos-l.winAt, 0), int64(len(l.win))):]
-	from, tail := l.winEnd(), l.window/64+1
-	grow := min(int64(len(rest)), 4*l.window) // ever larger ranges for one record
-	want := min(l.extent.End+tail-from, max(l.window, grow))
-	if from >= l.extent.End {
-		want = max(grow, 2*tail)
+func newParagraphs(l *lines) *paragraphs { return &paragraphs{l, l.synced || l.resumed} }
+
+func (p *paragraphs) next(ctx context.Context) ([]byte, int64, error) {
+	if err := p.sync(ctx); err != nil {
+		return nil, p.pos, err
 	}
-	want = min(want, l.file.size-from)
-	next := l.win[:0]
-	if keep := 4 * l.window; int64(cap(next)) > keep && int64(len(rest))+want <= keep {
-		next = nil
+	for p.open || p.pos <= p.last() {
+		at := p.pos
+		end, err := p.line(ctx, at, at)
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil, at, errEndOfBlock
+		case err != nil:
+			return nil, at, err
+		case isBlank(p.bytes(at, end)):
+			p.open = at <= p.last()
+		case p.open:
+			return p.paragraph(ctx, at, end)
+		}
+		p.pos = end + 1
 	}
-	next = slices.Grow(next, len(rest)+int(want))[:len(rest)+int(want)]
-	copy(next, rest)
-	if err := l.file.read(ctx, from, next[len(rest):]); err != nil {
-		l.win, l.winAt = next[:len(rest)], from-int64(len(rest))
-		return err
+	return nil, p.pos, errEndOfBlock
+}
+
+// paragraph reads on from the end of its first line through the blank line behind it.
+func (p *paragraphs) paragraph(ctx context.Context, at, end int64) ([]byte, int64, error) {
+	for {
+		next, err := p.line(ctx, at, end+1)
+		switch {
+		case end-at > p.limit:
+			return nil, at, p.tooLong()
+		case errors.Is(err, io.EOF):
+			p.pos, p.open = end+1, false
+			return p.bytes(at, end), at, nil
+		case err != nil:
+			return nil, at, err
+		case isBlank(p.bytes(end+1, next)):
+			p.pos, p.open = next+1, end+1 <= p.last()
+			return p.bytes(at, end), at, nil
+		}
+		end = next
 	}
-	l.win, l.winAt = next, from-int64(len(rest))
-	return nil
+}
+
+// line returns the end of the line that starts at from; io.EOF if there is none.
+func (p *paragraphs) line(ctx context.Context, keep, from int64) (int64, error) {
+	if from > p.end() {
+		return from, io.EOF // behind a last line without a newline
+	}
+	end, err := p.newline(ctx, keep, from)
+	if errors.Is(err, io.EOF) && end > from {
+		err = nil
+	}
+	return end, err
+}
+
+// whole is a block that is one record.
+type whole struct {
+	window
+	done bool
+}
+
+func newWhole(s *Source, f *file, e Extent) *whole {
+	return &whole{window: window{opener: contentOf(f, e, s.window), limit: s.maxRecord,
+		size: s.window, endsAt: math.MaxInt64}}
+}
+
+func (w *whole) next(ctx context.Context) ([]byte, int64, error) {
+	for !w.done {
+		switch err := w.more(ctx, 0); {
+		case errors.Is(err, io.EOF) && w.end() > w.limit:
+			return nil, 0, w.tooLong()
+		case errors.Is(err, io.EOF):
+			w.done = true
+			return w.bytes(0, w.end()), 0, nil
+		case err != nil:
+			return nil, 0, err
+		}
+	}
+	return nil, 0, errEndOfBlock
 }

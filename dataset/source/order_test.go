@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -17,7 +19,11 @@ func TestBlocksCoverEveryByteOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		blockBytes := rapid.Uint64Range(1, 40).Draw(t, "block")
 		sizes := rapid.SliceOfN(rapid.Uint64Range(0, 100), 0, 8).Draw(t, "sizes")
-		l, err := NewLayout(blockBytes, sizes)
+		var files []*pb.PinnedFile
+		for _, size := range sizes {
+			files = append(files, &pb.PinnedFile{Size: size})
+		}
+		l, err := NewLayout(blockBytes, files)
 		if err != nil {
 			t.Fatal(err)
 		}

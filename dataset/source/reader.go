@@ -4,54 +4,75 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+
+	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
 // Document is one record with text.
 type Document struct {
-	Block  uint64 // block number n
-	File   int    // index in the source
-	Start  int64  // byte offset in the file at which the record starts
-	Offset int64  // the same, from the start of its block
+	Block uint64 // block number n
+	File  int    // index in the source
+	// Start is where the record starts in the file: the byte, or the row of a parquet file. Of a
+	// compressed file it counts the bytes that the record's block decompresses to.
+	Start  int64
+	Offset int64  // the same, from the start of the block
 	Text   string // not empty
 }
 
 // Reader gives the documents of one slot, in order, without end.
 type Reader struct {
-	src    *Source
-	number uint64 // block number being read
-	offset int64  // >0: the record to start at inside it
-	lines  *lines // nil: the block is still to be entered
-	block  uint64 // index of the block being read
-	whole  bool   // it is read from its first record on
-	found  bool   // a document was found in it
+	src     *Source
+	number  uint64  // block number being read
+	offset  int64   // >0: the record to start at inside it
+	records records // nil: the block is still to be entered
+	parse   parse
+	extent  Extent // of the block being read
+	block   uint64 // its index
+	whole   bool   // it is read from its first record on
+	found   bool   // a document was found in it
 }
 
-// Reader returns a reader for a slot: from the record at a byte offset of a block number, or from
-// the start of that block with offset 0. A new slot starts at block number slot.
+// Reader returns a reader for a slot: from the record at an offset of a block number, or from the
+// start of that block with offset 0. A new slot starts at block number slot.
 func (s *Source) Reader(slot int, number uint64, offset int64) (*Reader, error) {
 	if slot < 0 || uint64(slot) >= s.slots || number%s.slots != uint64(slot) {
 		return nil, fmt.Errorf("seek source %q: block number %d is not of slot %d of %d",
 			s.name, number, slot, s.slots)
 	}
 	extent := s.layout.Extent(s.block(number))
-	if offset < 0 || offset >= extent.End-extent.Start {
+	if offset < 0 || offset > 0 && offset >= s.reach(extent) {
 		return nil, fmt.Errorf("seek source %q: offset %d is outside of block number %d",
 			s.name, offset, number)
 	}
 	return &Reader{src: s, number: number, offset: offset}, nil
 }
 
+// reach is more than every offset of a record in a block.
+func (s *Source) reach(e Extent) int64 {
+	f := s.files[e.File]
+	switch {
+	case f.document == pb.Document_FILE:
+		return 1
+	case f.compression != pb.Compression_COMPRESSION_UNSPECIFIED:
+		return math.MaxInt64 // known when it is decompressed
+	case f.document == pb.Document_PARAGRAPH:
+		return f.size - e.Start // it may start behind the blank line that ends the block
+	}
+	return e.End - e.Start
+}
+
 // Next returns the next document. It blocks on the store. After an error of the context it may be
 // called again; any other error is final: ErrInvalid, ErrExhausted, or one of the store's.
 func (r *Reader) Next(ctx context.Context) (Document, error) {
 	for {
-		if r.lines == nil {
+		if r.records == nil {
 			if err := r.enter(ctx); err != nil {
 				return Document{}, err
 			}
 			continue
 		}
-		line, at, err := r.lines.next(ctx)
+		raw, at, err := r.records.next(ctx)
 		if errors.Is(err, errEndOfBlock) {
 			if err := r.leave(); err != nil {
 				return Document{}, err
@@ -61,10 +82,7 @@ func (r *Reader) Next(ctx context.Context) (Document, error) {
 		if err != nil {
 			return Document{}, r.explain(at, err)
 		}
-		if isBlank(line) {
-			continue
-		}
-		text, bad := parseRecord(line, r.src.field)
+		text, bad := r.parse(raw)
 		if bad != nil {
 			return Document{}, r.explain(at, bad)
 		}
@@ -72,10 +90,24 @@ func (r *Reader) Next(ctx context.Context) (Document, error) {
 			continue
 		}
 		r.found = true
-		extent := r.lines.extent
-		return Document{Block: r.number, File: extent.File, Start: at, Offset: at - extent.Start,
+		return Document{Block: r.number, File: r.extent.File, Start: at, Offset: at - r.origin(),
 			Text: text}, nil
 	}
+}
+
+// Close gives back what an open block holds. The Reader is of no more use.
+func (r *Reader) Close() {
+	if r.records != nil {
+		r.records.close()
+	}
+}
+
+// origin is the position that offsets in the block count from.
+func (r *Reader) origin() int64 {
+	if r.src.files[r.extent.File].compression != pb.Compression_COMPRESSION_UNSPECIFIED {
+		return 0
+	}
+	return r.extent.Start
 }
 
 // enter opens the block with the current number, or passes over it if it is known to be barren.
@@ -95,14 +127,15 @@ func (r *Reader) enter(ctx context.Context) error {
 		r.number += r.src.slots
 		return nil
 	}
-	extent := r.src.layout.Extent(r.block)
-	r.lines = newLines(r.src, extent, r.offset)
+	r.extent = r.src.layout.Extent(r.block)
+	r.records, r.parse = r.src.open(r.extent, r.offset)
 	r.whole, r.found, r.offset = r.offset == 0, false, 0
 	return nil
 }
 
 func (r *Reader) leave() error {
-	r.lines = nil
+	r.records.close()
+	r.records = nil
 	r.number += r.src.slots
 	if r.whole && !r.found {
 		return r.src.markBarren(r.block)
@@ -112,12 +145,28 @@ func (r *Reader) leave() error {
 
 // explain adds the source, the file and the record to an error.
 func (r *Reader) explain(at int64, err error) error {
-	uri := r.src.files[r.lines.extent.File].uri
-	if bad, ok := err.(*problem); ok {
-		return &RecordError{Source: r.src.name, URI: uri, Record: at, Byte: at + int64(bad.at),
-			What: bad.what, Fix: bad.fix}
+	f := r.src.files[r.extent.File]
+	var bad *problem
+	if errors.As(err, &bad) {
+		return &RecordError{Source: r.src.name, URI: f.uri, Place: r.place(at), Record: at,
+			Byte: at + int64(bad.at), What: bad.what, Fix: bad.fix}
 	}
-	return fmt.Errorf("read source %q: %s: %w", r.src.name, uri, err)
+	return fmt.Errorf("read source %q: %s: %s: %w", r.src.name, f.uri, r.place(at), err)
+}
+
+// place is where a record is, in words.
+func (r *Reader) place(at int64) string {
+	f := r.src.files[r.extent.File]
+	switch {
+	case f.format == pb.Format_PARQUET:
+		return fmt.Sprintf("row %d (of row group %d)", at, r.extent.Index)
+	case f.compression == pb.Compression_COMPRESSION_UNSPECIFIED:
+		return fmt.Sprintf("record at byte %d", at)
+	case r.extent.Index == 0:
+		return fmt.Sprintf("record at byte %d of what it decompresses to", at)
+	}
+	return fmt.Sprintf("record at byte %d of what its bytes from %d on decompress to", at,
+		r.extent.Start)
 }
 
 func isBlank(line []byte) bool {

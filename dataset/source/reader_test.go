@@ -26,7 +26,6 @@ func newCorpus(tb testing.TB, blockBytes uint64, files ...string) *corpus {
 	tb.Helper()
 	c := &corpus{store: memstore.New(), options: Options{Seed: 7, Slots: 1}, window: windowBytes}
 	c.manifest = &pb.SourceManifest{Name: "wiki", TextField: "text", BlockBytes: blockBytes}
-	var sizes []uint64
 	for i, data := range files {
 		uri := fmt.Sprintf("mem://wiki/%d.jsonl", i)
 		c.store.Set(uri, []byte(data))
@@ -34,11 +33,10 @@ func newCorpus(tb testing.TB, blockBytes uint64, files ...string) *corpus {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		sizes = append(sizes, uint64(info.Size))
 		c.manifest.Files = append(c.manifest.Files,
 			&pb.PinnedFile{Uri: uri, Size: uint64(info.Size), Etag: info.ETag})
 	}
-	layout, err := NewLayout(blockBytes, sizes)
+	layout, err := NewLayout(blockBytes, c.manifest.Files)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -353,7 +351,7 @@ func TestSeekOutsideIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = r.Next(context.Background())
-	if err == nil || !strings.Contains(err.Error(), "no record starts at byte") {
+	if err == nil || !strings.Contains(err.Error(), "byte 21: no record starts") {
 		t.Errorf("resumed inside a record: %v", err)
 	}
 }

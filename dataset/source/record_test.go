@@ -2,6 +2,7 @@ package source
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -71,9 +72,10 @@ func TestParseRecordSaysWhatIsWrong(t *testing.T) {
 		{`{"text":"\ud800\u0041"}`, "half a surrogate pair", 8},
 		{`{"text":"\udc00"}`, "half a surrogate pair", 8},
 	} {
-		text, err := parseRecord([]byte(c.line), "text")
-		if err == nil {
-			t.Errorf("%.60q: accepted as %q", c.line, text)
+		text, got := ParseRecord([]byte(c.line), "text")
+		var err *problem
+		if !errors.As(got, &err) {
+			t.Errorf("%.60q: %v, accepted as %q", c.line, got, text)
 			continue
 		}
 		if !strings.Contains(err.what, c.want) || err.at != c.at || err.fix == "" {

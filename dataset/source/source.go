@@ -1,10 +1,9 @@
 package source
 
 import (
-	"context"
+	"cmp"
 	"fmt"
 	"math"
-	"strings"
 	"sync"
 
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
@@ -28,7 +27,9 @@ type Options struct {
 // not, each belongs to one goroutine at a time.
 type Source struct {
 	name      string
-	field     string
+	path      []string            // of the text field
+	normalize func(string) string // nil: nothing to do
+	replace   bool                // invalid UTF-8 becomes U+FFFD
 	seed      uint64
 	slots     uint64
 	maxRecord int64
@@ -49,31 +50,28 @@ func Open(stores store.Opener, m *pb.SourceManifest, o Options) (*Source, error)
 		return nil, fmt.Errorf("open source %q: %d slots: want at least 1", m.GetName(), o.Slots)
 	}
 	s := &Source{
-		name: m.GetName(), field: m.GetTextField(), seed: o.Seed, slots: uint64(o.Slots),
+		name: m.GetName(), path: ParsePath(cmp.Or(m.GetTextField(), "text")),
+		replace: m.GetInvalidUtf8() == pb.InvalidUtf8_REPLACE,
+		seed:    o.Seed, slots: uint64(o.Slots),
 		maxRecord: o.MaxRecord, maxEpochs: m.GetMaxEpochs(), limit: math.MaxInt64,
 		window: windowBytes,
 		barren: map[uint64]bool{},
 	}
-	if s.field == "" {
-		s.field = "text"
-	}
 	if s.maxRecord <= 0 {
 		s.maxRecord = DefaultMaxRecord
 	}
-	var sizes []uint64
 	for _, pinned := range m.GetFiles() {
-		bucket, key, err := stores.Open(pinned.GetUri())
+		f, err := openFile(stores, pinned, m.GetDocument())
 		if err != nil {
 			return nil, fmt.Errorf("open source %q: %w", s.name, err)
 		}
-		s.files = append(s.files, &file{
-			uri: pinned.GetUri(), bucket: bucket, key: key,
-			size: int64(pinned.GetSize()), etag: pinned.GetEtag(),
-		})
-		sizes = append(sizes, pinned.GetSize())
+		s.files = append(s.files, f)
 	}
 	var err error
-	if s.layout, err = NewLayout(m.GetBlockBytes(), sizes); err != nil {
+	if s.normalize, err = normalizer(m.GetNormalize()); err != nil {
+		return nil, fmt.Errorf("open source %q: %w", s.name, err)
+	}
+	if s.layout, err = NewLayout(m.GetBlockBytes(), m.GetFiles()); err != nil {
 		return nil, fmt.Errorf("open source %q: %w", s.name, err)
 	}
 	k := s.layout.Blocks()
@@ -108,6 +106,21 @@ func (s *Source) block(number uint64) uint64 {
 	return NewPermutation(k, s.seed, s.name, number/k).At(number % k)
 }
 
+// open returns the records of a block, from the one at an offset on.
+func (s *Source) open(e Extent, offset int64) (records, parse) {
+	f := s.files[e.File]
+	parse := s.parserOf(f)
+	switch {
+	case f.format == pb.Format_PARQUET:
+		return newRows(s, f, e, offset), parse
+	case f.document == pb.Document_FILE:
+		return newWhole(s, f, e), parse
+	case f.document == pb.Document_PARAGRAPH:
+		return newParagraphs(newLines(s, f, e, offset)), parse
+	}
+	return newLines(s, f, e, offset), parse
+}
+
 func (s *Source) isBarren(block uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -125,47 +138,5 @@ func (s *Source) markBarren(block uint64) error {
 			"(first: %s): check the uri and the text_field", s.name, ErrInvalid, len(s.files),
 			s.files[0].uri)
 	}
-	return nil
-}
-
-// file is one pinned file.
-type file struct {
-	uri    string
-	bucket store.Bucket
-	key    string
-	size   int64
-	etag   string // S3's, or sha256:<hex> of a plain file
-
-	mu       sync.Mutex
-	verified bool
-}
-
-// read fills p from off, and fails with store.ErrChanged if the file is not what was pinned.
-func (f *file) read(ctx context.Context, off int64, p []byte) error {
-	if strings.HasPrefix(f.etag, "sha256:") {
-		if err := f.verify(ctx); err != nil {
-			return err
-		}
-	}
-	return f.bucket.ReadRange(ctx, f.key, off, p, f.etag)
-}
-
-// verify checks a hash over the whole file once, by one reader while the others wait: the store
-// remembers hashes, but would compute one for each reader that comes first.
-func (f *file) verify(ctx context.Context) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.verified {
-		return nil
-	}
-	info, err := f.bucket.Stat(ctx, f.key)
-	if err != nil {
-		return err
-	}
-	if info.Size != f.size || info.ETag != f.etag {
-		return fmt.Errorf("%w: pinned %d bytes %s, found %d bytes %s: restore it, or launch a new "+
-			"run", store.ErrChanged, f.size, f.etag, info.Size, info.ETag)
-	}
-	f.verified = true
 	return nil
 }

@@ -15,7 +15,10 @@ import (
 	"github.com/banyan-train/banyan/store"
 )
 
-var _ store.Bucket = (*Bucket)(nil)
+var (
+	_ store.Bucket = (*Bucket)(nil)
+	_ store.Linker = (*Bucket)(nil)
+)
 
 // Bucket is one directory as a bucket. Safe for concurrent use, also by several processes.
 type Bucket struct {
@@ -40,6 +43,23 @@ func (b *Bucket) path(key string) (string, error) {
 			key, b.root, tempPrefix)
 	}
 	return filepath.Join(b.root, filepath.FromSlash(key)), nil
+}
+
+// Target implements store.Linker.
+func (b *Bucket) Target(key string) (string, error) {
+	name, err := b.path(key)
+	if err != nil {
+		return "", err
+	}
+	target, err := filepath.EvalSymlinks(name)
+	if err != nil {
+		return "", b.explain("follow", name, err)
+	}
+	below, err := filepath.Rel(b.root, target)
+	if err != nil {
+		return "", b.explain("follow", name, err)
+	}
+	return filepath.ToSlash(below), nil
 }
 
 // ReadRange implements store.Bucket.

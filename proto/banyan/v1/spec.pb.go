@@ -230,6 +230,212 @@ func (Role) EnumDescriptor() ([]byte, []int) {
 	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{3}
 }
 
+// Format is what a source file holds.
+type Format int32
+
+const (
+	Format_FORMAT_UNSPECIFIED Format = 0 // by the ending of each file's name
+	Format_JSONL              Format = 1
+	Format_TXT                Format = 2
+	Format_PARQUET            Format = 3
+)
+
+// Enum value maps for Format.
+var (
+	Format_name = map[int32]string{
+		0: "FORMAT_UNSPECIFIED",
+		1: "JSONL",
+		2: "TXT",
+		3: "PARQUET",
+	}
+	Format_value = map[string]int32{
+		"FORMAT_UNSPECIFIED": 0,
+		"JSONL":              1,
+		"TXT":                2,
+		"PARQUET":            3,
+	}
+)
+
+func (x Format) Enum() *Format {
+	p := new(Format)
+	*p = x
+	return p
+}
+
+func (x Format) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Format) Descriptor() protoreflect.EnumDescriptor {
+	return file_banyan_v1_spec_proto_enumTypes[4].Descriptor()
+}
+
+func (Format) Type() protoreflect.EnumType {
+	return &file_banyan_v1_spec_proto_enumTypes[4]
+}
+
+func (x Format) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Format.Descriptor instead.
+func (Format) EnumDescriptor() ([]byte, []int) {
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{4}
+}
+
+// Compression is what a source file is wrapped in; always by the ending of its name.
+type Compression int32
+
+const (
+	Compression_COMPRESSION_UNSPECIFIED Compression = 0 // none
+	Compression_GZIP                    Compression = 1
+	Compression_ZSTD                    Compression = 2
+)
+
+// Enum value maps for Compression.
+var (
+	Compression_name = map[int32]string{
+		0: "COMPRESSION_UNSPECIFIED",
+		1: "GZIP",
+		2: "ZSTD",
+	}
+	Compression_value = map[string]int32{
+		"COMPRESSION_UNSPECIFIED": 0,
+		"GZIP":                    1,
+		"ZSTD":                    2,
+	}
+)
+
+func (x Compression) Enum() *Compression {
+	p := new(Compression)
+	*p = x
+	return p
+}
+
+func (x Compression) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Compression) Descriptor() protoreflect.EnumDescriptor {
+	return file_banyan_v1_spec_proto_enumTypes[5].Descriptor()
+}
+
+func (Compression) Type() protoreflect.EnumType {
+	return &file_banyan_v1_spec_proto_enumTypes[5]
+}
+
+func (x Compression) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Compression.Descriptor instead.
+func (Compression) EnumDescriptor() ([]byte, []int) {
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{5}
+}
+
+// Document is what one document of a text file is.
+type Document int32
+
+const (
+	Document_DOCUMENT_UNSPECIFIED Document = 0
+	Document_FILE                 Document = 1
+	Document_LINE                 Document = 2
+	Document_PARAGRAPH            Document = 3 // lines up to a blank one
+)
+
+// Enum value maps for Document.
+var (
+	Document_name = map[int32]string{
+		0: "DOCUMENT_UNSPECIFIED",
+		1: "FILE",
+		2: "LINE",
+		3: "PARAGRAPH",
+	}
+	Document_value = map[string]int32{
+		"DOCUMENT_UNSPECIFIED": 0,
+		"FILE":                 1,
+		"LINE":                 2,
+		"PARAGRAPH":            3,
+	}
+)
+
+func (x Document) Enum() *Document {
+	p := new(Document)
+	*p = x
+	return p
+}
+
+func (x Document) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Document) Descriptor() protoreflect.EnumDescriptor {
+	return file_banyan_v1_spec_proto_enumTypes[6].Descriptor()
+}
+
+func (Document) Type() protoreflect.EnumType {
+	return &file_banyan_v1_spec_proto_enumTypes[6]
+}
+
+func (x Document) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Document.Descriptor instead.
+func (Document) EnumDescriptor() ([]byte, []int) {
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{6}
+}
+
+// InvalidUtf8 is what becomes of bytes that are no UTF-8.
+type InvalidUtf8 int32
+
+const (
+	InvalidUtf8_INVALID_UTF8_UNSPECIFIED InvalidUtf8 = 0
+	InvalidUtf8_REFUSE                   InvalidUtf8 = 1 // an error that names the place
+	InvalidUtf8_REPLACE                  InvalidUtf8 = 2 // each run of such bytes becomes U+FFFD
+)
+
+// Enum value maps for InvalidUtf8.
+var (
+	InvalidUtf8_name = map[int32]string{
+		0: "INVALID_UTF8_UNSPECIFIED",
+		1: "REFUSE",
+		2: "REPLACE",
+	}
+	InvalidUtf8_value = map[string]int32{
+		"INVALID_UTF8_UNSPECIFIED": 0,
+		"REFUSE":                   1,
+		"REPLACE":                  2,
+	}
+)
+
+func (x InvalidUtf8) Enum() *InvalidUtf8 {
+	p := new(InvalidUtf8)
+	*p = x
+	return p
+}
+
+func (x InvalidUtf8) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (InvalidUtf8) Descriptor() protoreflect.EnumDescriptor {
+	return file_banyan_v1_spec_proto_enumTypes[7].Descriptor()
+}
+
+func (InvalidUtf8) Type() protoreflect.EnumType {
+	return &file_banyan_v1_spec_proto_enumTypes[7]
+}
+
+func (x InvalidUtf8) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use InvalidUtf8.Descriptor instead.
+func (InvalidUtf8) EnumDescriptor() ([]byte, []int) {
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{7}
+}
+
 type Sharding int32
 
 const (
@@ -266,11 +472,11 @@ func (x Sharding) String() string {
 }
 
 func (Sharding) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[4].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[8].Descriptor()
 }
 
 func (Sharding) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[4]
+	return &file_banyan_v1_spec_proto_enumTypes[8]
 }
 
 func (x Sharding) Number() protoreflect.EnumNumber {
@@ -279,7 +485,7 @@ func (x Sharding) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Sharding.Descriptor instead.
 func (Sharding) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{4}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{8}
 }
 
 type Precision int32
@@ -315,11 +521,11 @@ func (x Precision) String() string {
 }
 
 func (Precision) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[5].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[9].Descriptor()
 }
 
 func (Precision) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[5]
+	return &file_banyan_v1_spec_proto_enumTypes[9]
 }
 
 func (x Precision) Number() protoreflect.EnumNumber {
@@ -328,7 +534,7 @@ func (x Precision) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Precision.Descriptor instead.
 func (Precision) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{5}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{9}
 }
 
 type Numerics int32
@@ -364,11 +570,11 @@ func (x Numerics) String() string {
 }
 
 func (Numerics) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[6].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[10].Descriptor()
 }
 
 func (Numerics) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[6]
+	return &file_banyan_v1_spec_proto_enumTypes[10]
 }
 
 func (x Numerics) Number() protoreflect.EnumNumber {
@@ -377,7 +583,7 @@ func (x Numerics) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Numerics.Descriptor instead.
 func (Numerics) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{6}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{10}
 }
 
 // Recompute says what a block's backward pass computes again instead of keeping it.
@@ -417,11 +623,11 @@ func (x Recompute) String() string {
 }
 
 func (Recompute) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[7].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[11].Descriptor()
 }
 
 func (Recompute) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[7]
+	return &file_banyan_v1_spec_proto_enumTypes[11]
 }
 
 func (x Recompute) Number() protoreflect.EnumNumber {
@@ -430,7 +636,7 @@ func (x Recompute) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Recompute.Descriptor instead.
 func (Recompute) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{7}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{11}
 }
 
 type ScheduleKind int32
@@ -475,11 +681,11 @@ func (x ScheduleKind) String() string {
 }
 
 func (ScheduleKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[8].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[12].Descriptor()
 }
 
 func (ScheduleKind) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[8]
+	return &file_banyan_v1_spec_proto_enumTypes[12]
 }
 
 func (x ScheduleKind) Number() protoreflect.EnumNumber {
@@ -488,7 +694,7 @@ func (x ScheduleKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ScheduleKind.Descriptor instead.
 func (ScheduleKind) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{8}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{12}
 }
 
 type Device int32
@@ -524,11 +730,11 @@ func (x Device) String() string {
 }
 
 func (Device) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[9].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[13].Descriptor()
 }
 
 func (Device) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[9]
+	return &file_banyan_v1_spec_proto_enumTypes[13]
 }
 
 func (x Device) Number() protoreflect.EnumNumber {
@@ -537,7 +743,7 @@ func (x Device) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Device.Descriptor instead.
 func (Device) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{9}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{13}
 }
 
 type Spike_Policy int32
@@ -576,11 +782,11 @@ func (x Spike_Policy) String() string {
 }
 
 func (Spike_Policy) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[10].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[14].Descriptor()
 }
 
 func (Spike_Policy) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[10]
+	return &file_banyan_v1_spec_proto_enumTypes[14]
 }
 
 func (x Spike_Policy) Number() protoreflect.EnumNumber {
@@ -625,11 +831,11 @@ func (x Guard_Action) String() string {
 }
 
 func (Guard_Action) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[11].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[15].Descriptor()
 }
 
 func (Guard_Action) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[11]
+	return &file_banyan_v1_spec_proto_enumTypes[15]
 }
 
 func (x Guard_Action) Number() protoreflect.EnumNumber {
@@ -1238,12 +1444,16 @@ func (x *NamedWeight) GetWeight() float64 {
 type Source struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Uri           string                 `protobuf:"bytes,2,opt,name=uri,proto3" json:"uri,omitempty"` // may hold * and ? in its last path element
+	Uri           string                 `protobuf:"bytes,2,opt,name=uri,proto3" json:"uri,omitempty"` // may hold *, ? and **
 	Lang          string                 `protobuf:"bytes,3,opt,name=lang,proto3" json:"lang,omitempty"`
 	Weight        float64                `protobuf:"fixed64,4,opt,name=weight,proto3" json:"weight,omitempty"`
-	TextField     string                 `protobuf:"bytes,5,opt,name=text_field,json=textField,proto3" json:"text_field,omitempty"` // default "text"
+	TextField     string                 `protobuf:"bytes,5,opt,name=text_field,json=textField,proto3" json:"text_field,omitempty"` // default "text"; a.b.c goes into objects, or a parquet file's groups
 	Role          Role                   `protobuf:"varint,6,opt,name=role,proto3,enum=banyan.v1.Role" json:"role,omitempty"`
 	MaxEpochs     float64                `protobuf:"fixed64,7,opt,name=max_epochs,json=maxEpochs,proto3" json:"max_epochs,omitempty"` // 0: no cap
+	Format        Format                 `protobuf:"varint,8,opt,name=format,proto3,enum=banyan.v1.Format" json:"format,omitempty"`
+	Document      Document               `protobuf:"varint,9,opt,name=document,proto3,enum=banyan.v1.Document" json:"document,omitempty"`                              // of text files; default file
+	Normalize     []string               `protobuf:"bytes,10,rep,name=normalize,proto3" json:"normalize,omitempty"`                                                    // nfc | nfd | nfkc | nfkd | lf, in order; default none
+	InvalidUtf8   InvalidUtf8            `protobuf:"varint,11,opt,name=invalid_utf8,json=invalidUtf8,proto3,enum=banyan.v1.InvalidUtf8" json:"invalid_utf8,omitempty"` // default refuse
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1325,6 +1535,34 @@ func (x *Source) GetMaxEpochs() float64 {
 		return x.MaxEpochs
 	}
 	return 0
+}
+
+func (x *Source) GetFormat() Format {
+	if x != nil {
+		return x.Format
+	}
+	return Format_FORMAT_UNSPECIFIED
+}
+
+func (x *Source) GetDocument() Document {
+	if x != nil {
+		return x.Document
+	}
+	return Document_DOCUMENT_UNSPECIFIED
+}
+
+func (x *Source) GetNormalize() []string {
+	if x != nil {
+		return x.Normalize
+	}
+	return nil
+}
+
+func (x *Source) GetInvalidUtf8() InvalidUtf8 {
+	if x != nil {
+		return x.InvalidUtf8
+	}
+	return InvalidUtf8_INVALID_UTF8_UNSPECIFIED
 }
 
 type Train struct {
@@ -1683,6 +1921,10 @@ type EvalSet struct {
 	Lang          string                 `protobuf:"bytes,3,opt,name=lang,proto3" json:"lang,omitempty"`
 	TextField     string                 `protobuf:"bytes,4,opt,name=text_field,json=textField,proto3" json:"text_field,omitempty"`           // default "text"
 	MaxSequences  uint32                 `protobuf:"varint,5,opt,name=max_sequences,json=maxSequences,proto3" json:"max_sequences,omitempty"` // the first so many sequences of the set; default 256
+	Format        Format                 `protobuf:"varint,6,opt,name=format,proto3,enum=banyan.v1.Format" json:"format,omitempty"`           // these four as those of a source
+	Document      Document               `protobuf:"varint,7,opt,name=document,proto3,enum=banyan.v1.Document" json:"document,omitempty"`
+	Normalize     []string               `protobuf:"bytes,8,rep,name=normalize,proto3" json:"normalize,omitempty"`
+	InvalidUtf8   InvalidUtf8            `protobuf:"varint,9,opt,name=invalid_utf8,json=invalidUtf8,proto3,enum=banyan.v1.InvalidUtf8" json:"invalid_utf8,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1750,6 +1992,34 @@ func (x *EvalSet) GetMaxSequences() uint32 {
 		return x.MaxSequences
 	}
 	return 0
+}
+
+func (x *EvalSet) GetFormat() Format {
+	if x != nil {
+		return x.Format
+	}
+	return Format_FORMAT_UNSPECIFIED
+}
+
+func (x *EvalSet) GetDocument() Document {
+	if x != nil {
+		return x.Document
+	}
+	return Document_DOCUMENT_UNSPECIFIED
+}
+
+func (x *EvalSet) GetNormalize() []string {
+	if x != nil {
+		return x.Normalize
+	}
+	return nil
+}
+
+func (x *EvalSet) GetInvalidUtf8() InvalidUtf8 {
+	if x != nil {
+		return x.InvalidUtf8
+	}
+	return InvalidUtf8_INVALID_UTF8_UNSPECIFIED
 }
 
 // Guard watches that a held-out set is not forgotten.
@@ -2585,10 +2855,16 @@ func (x *RopeScaling) GetOriginalMaxPositions() uint32 {
 }
 
 type PinnedFile struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Uri           string                 `protobuf:"bytes,1,opt,name=uri,proto3" json:"uri,omitempty"`
-	Size          uint64                 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
-	Etag          string                 `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"` // S3 ETag, or sha256:<hex> for file://
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Uri   string                 `protobuf:"bytes,1,opt,name=uri,proto3" json:"uri,omitempty"`
+	Size  uint64                 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	Etag  string                 `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"` // S3 ETag, or sha256:<hex> for file://
+	// Of source files only. Plain JSON lines have none of these.
+	Format      Format      `protobuf:"varint,4,opt,name=format,proto3,enum=banyan.v1.Format" json:"format,omitempty"`
+	Compression Compression `protobuf:"varint,5,opt,name=compression,proto3,enum=banyan.v1.Compression" json:"compression,omitempty"`
+	// The blocks of a file that cannot be cut at any byte: the bytes of each (frames of zstd, else
+	// the whole file), or the rows of each row group of parquet.
+	BlockSizes    []uint64 `protobuf:"varint,6,rep,packed,name=block_sizes,json=blockSizes,proto3" json:"block_sizes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2642,6 +2918,27 @@ func (x *PinnedFile) GetEtag() string {
 		return x.Etag
 	}
 	return ""
+}
+
+func (x *PinnedFile) GetFormat() Format {
+	if x != nil {
+		return x.Format
+	}
+	return Format_FORMAT_UNSPECIFIED
+}
+
+func (x *PinnedFile) GetCompression() Compression {
+	if x != nil {
+		return x.Compression
+	}
+	return Compression_COMPRESSION_UNSPECIFIED
+}
+
+func (x *PinnedFile) GetBlockSizes() []uint64 {
+	if x != nil {
+		return x.BlockSizes
+	}
+	return nil
 }
 
 type TokenizerPin struct {
@@ -2933,16 +3230,20 @@ func (x *Sample) GetSourceTokens() uint64 {
 }
 
 type SourceManifest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Lang          string                 `protobuf:"bytes,2,opt,name=lang,proto3" json:"lang,omitempty"`
-	TextField     string                 `protobuf:"bytes,3,opt,name=text_field,json=textField,proto3" json:"text_field,omitempty"`
-	WeightQ32     uint64                 `protobuf:"varint,4,opt,name=weight_q32,json=weightQ32,proto3" json:"weight_q32,omitempty"`    // share of the target tokens by `weight`, units of 2^-32; all sum to 2^32
-	BlockBytes    uint64                 `protobuf:"varint,5,opt,name=block_bytes,json=blockBytes,proto3" json:"block_bytes,omitempty"` // block size; a file has ceil(size / block_bytes) blocks
-	Blocks        uint64                 `protobuf:"varint,6,opt,name=blocks,proto3" json:"blocks,omitempty"`                           // K
-	Files         []*PinnedFile          `protobuf:"bytes,7,rep,name=files,proto3" json:"files,omitempty"`
-	MaxEpochs     float64                `protobuf:"fixed64,8,opt,name=max_epochs,json=maxEpochs,proto3" json:"max_epochs,omitempty"`
-	Sample        *Sample                `protobuf:"bytes,20,opt,name=sample,proto3" json:"sample,omitempty"` // where weights in bytes or documents, or max_epochs, need it
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Name       string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Lang       string                 `protobuf:"bytes,2,opt,name=lang,proto3" json:"lang,omitempty"`
+	TextField  string                 `protobuf:"bytes,3,opt,name=text_field,json=textField,proto3" json:"text_field,omitempty"`
+	WeightQ32  uint64                 `protobuf:"varint,4,opt,name=weight_q32,json=weightQ32,proto3" json:"weight_q32,omitempty"`    // share of the target tokens by `weight`, units of 2^-32; all sum to 2^32
+	BlockBytes uint64                 `protobuf:"varint,5,opt,name=block_bytes,json=blockBytes,proto3" json:"block_bytes,omitempty"` // a file without block_sizes has ceil(size / block_bytes) blocks
+	Blocks     uint64                 `protobuf:"varint,6,opt,name=blocks,proto3" json:"blocks,omitempty"`                           // K
+	Files      []*PinnedFile          `protobuf:"bytes,7,rep,name=files,proto3" json:"files,omitempty"`
+	MaxEpochs  float64                `protobuf:"fixed64,8,opt,name=max_epochs,json=maxEpochs,proto3" json:"max_epochs,omitempty"`
+	// How text is read; unset where it is the default.
+	Document      Document    `protobuf:"varint,9,opt,name=document,proto3,enum=banyan.v1.Document" json:"document,omitempty"`
+	Normalize     []string    `protobuf:"bytes,10,rep,name=normalize,proto3" json:"normalize,omitempty"`
+	InvalidUtf8   InvalidUtf8 `protobuf:"varint,11,opt,name=invalid_utf8,json=invalidUtf8,proto3,enum=banyan.v1.InvalidUtf8" json:"invalid_utf8,omitempty"`
+	Sample        *Sample     `protobuf:"bytes,20,opt,name=sample,proto3" json:"sample,omitempty"` // where weights in bytes or documents, or max_epochs, need it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3033,6 +3334,27 @@ func (x *SourceManifest) GetMaxEpochs() float64 {
 	return 0
 }
 
+func (x *SourceManifest) GetDocument() Document {
+	if x != nil {
+		return x.Document
+	}
+	return Document_DOCUMENT_UNSPECIFIED
+}
+
+func (x *SourceManifest) GetNormalize() []string {
+	if x != nil {
+		return x.Normalize
+	}
+	return nil
+}
+
+func (x *SourceManifest) GetInvalidUtf8() InvalidUtf8 {
+	if x != nil {
+		return x.InvalidUtf8
+	}
+	return InvalidUtf8_INVALID_UTF8_UNSPECIFIED
+}
+
 func (x *SourceManifest) GetSample() *Sample {
 	if x != nil {
 		return x.Sample
@@ -3096,7 +3418,7 @@ const file_banyan_v1_spec_proto_rawDesc = "" +
 	"\aweights\x18\x02 \x03(\v2\x16.banyan.v1.NamedWeightR\aweights\"=\n" +
 	"\vNamedWeight\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x12\x16\n" +
-	"\x06weight\x18\x02 \x01(\x01R\x06weight\"\xbd\x01\n" +
+	"\x06weight\x18\x02 \x01(\x01R\x06weight\"\xf2\x02\n" +
 	"\x06Source\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03uri\x18\x02 \x01(\tR\x03uri\x12\x12\n" +
@@ -3106,7 +3428,12 @@ const file_banyan_v1_spec_proto_rawDesc = "" +
 	"text_field\x18\x05 \x01(\tR\ttextField\x12#\n" +
 	"\x04role\x18\x06 \x01(\x0e2\x0f.banyan.v1.RoleR\x04role\x12\x1d\n" +
 	"\n" +
-	"max_epochs\x18\a \x01(\x01R\tmaxEpochs\"\xb7\x04\n" +
+	"max_epochs\x18\a \x01(\x01R\tmaxEpochs\x12)\n" +
+	"\x06format\x18\b \x01(\x0e2\x11.banyan.v1.FormatR\x06format\x12/\n" +
+	"\bdocument\x18\t \x01(\x0e2\x13.banyan.v1.DocumentR\bdocument\x12\x1c\n" +
+	"\tnormalize\x18\n" +
+	" \x03(\tR\tnormalize\x129\n" +
+	"\finvalid_utf8\x18\v \x01(\x0e2\x16.banyan.v1.InvalidUtf8R\vinvalidUtf8\"\xb7\x04\n" +
 	"\x05Train\x12\x16\n" +
 	"\x06tokens\x18\x01 \x01(\x04R\x06tokens\x12\x14\n" +
 	"\x05steps\x18\x02 \x01(\x04R\x05steps\x12!\n" +
@@ -3144,14 +3471,18 @@ const file_banyan_v1_spec_proto_rawDesc = "" +
 	"\x04Eval\x12\x14\n" +
 	"\x05every\x18\x01 \x01(\x04R\x05every\x12&\n" +
 	"\x04sets\x18\x02 \x03(\v2\x12.banyan.v1.EvalSetR\x04sets\x12&\n" +
-	"\x05guard\x18\x03 \x01(\v2\x10.banyan.v1.GuardR\x05guard\"\x87\x01\n" +
+	"\x05guard\x18\x03 \x01(\v2\x10.banyan.v1.GuardR\x05guard\"\xbc\x02\n" +
 	"\aEvalSet\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03uri\x18\x02 \x01(\tR\x03uri\x12\x12\n" +
 	"\x04lang\x18\x03 \x01(\tR\x04lang\x12\x1d\n" +
 	"\n" +
 	"text_field\x18\x04 \x01(\tR\ttextField\x12#\n" +
-	"\rmax_sequences\x18\x05 \x01(\rR\fmaxSequences\"\xc4\x01\n" +
+	"\rmax_sequences\x18\x05 \x01(\rR\fmaxSequences\x12)\n" +
+	"\x06format\x18\x06 \x01(\x0e2\x11.banyan.v1.FormatR\x06format\x12/\n" +
+	"\bdocument\x18\a \x01(\x0e2\x13.banyan.v1.DocumentR\bdocument\x12\x1c\n" +
+	"\tnormalize\x18\b \x03(\tR\tnormalize\x129\n" +
+	"\finvalid_utf8\x18\t \x01(\x0e2\x16.banyan.v1.InvalidUtf8R\vinvalidUtf8\"\xc4\x01\n" +
 	"\x05Guard\x12\x10\n" +
 	"\x03set\x18\x01 \x01(\tR\x03set\x12%\n" +
 	"\x0emax_regression\x18\x02 \x01(\x01R\rmaxRegression\x12/\n" +
@@ -3234,12 +3565,16 @@ const file_banyan_v1_spec_proto_rawDesc = "" +
 	"\x06factor\x18\x02 \x01(\x01R\x06factor\x12&\n" +
 	"\x0flow_freq_factor\x18\x03 \x01(\x01R\rlowFreqFactor\x12(\n" +
 	"\x10high_freq_factor\x18\x04 \x01(\x01R\x0ehighFreqFactor\x124\n" +
-	"\x16original_max_positions\x18\x05 \x01(\rR\x14originalMaxPositions\"F\n" +
+	"\x16original_max_positions\x18\x05 \x01(\rR\x14originalMaxPositions\"\xcc\x01\n" +
 	"\n" +
 	"PinnedFile\x12\x10\n" +
 	"\x03uri\x18\x01 \x01(\tR\x03uri\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x12\n" +
-	"\x04etag\x18\x03 \x01(\tR\x04etag\"\xb2\x01\n" +
+	"\x04etag\x18\x03 \x01(\tR\x04etag\x12)\n" +
+	"\x06format\x18\x04 \x01(\x0e2\x11.banyan.v1.FormatR\x06format\x128\n" +
+	"\vcompression\x18\x05 \x01(\x0e2\x16.banyan.v1.CompressionR\vcompression\x12\x1f\n" +
+	"\vblock_sizes\x18\x06 \x03(\x04R\n" +
+	"blockSizes\"\xb2\x01\n" +
 	"\fTokenizerPin\x12\x10\n" +
 	"\x03uri\x18\x01 \x01(\tR\x03uri\x12\x16\n" +
 	"\x06sha256\x18\x02 \x01(\tR\x06sha256\x12\x1d\n" +
@@ -3265,7 +3600,7 @@ const file_banyan_v1_spec_proto_rawDesc = "" +
 	"\tdocuments\x18\x01 \x01(\x04R\tdocuments\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x16\n" +
 	"\x06tokens\x18\x03 \x01(\x04R\x06tokens\x12#\n" +
-	"\rsource_tokens\x18\x04 \x01(\x04R\fsourceTokens\"\xa6\x02\n" +
+	"\rsource_tokens\x18\x04 \x01(\x04R\fsourceTokens\"\xb0\x03\n" +
 	"\x0eSourceManifest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04lang\x18\x02 \x01(\tR\x04lang\x12\x1d\n" +
@@ -3278,7 +3613,11 @@ const file_banyan_v1_spec_proto_rawDesc = "" +
 	"\x06blocks\x18\x06 \x01(\x04R\x06blocks\x12+\n" +
 	"\x05files\x18\a \x03(\v2\x15.banyan.v1.PinnedFileR\x05files\x12\x1d\n" +
 	"\n" +
-	"max_epochs\x18\b \x01(\x01R\tmaxEpochs\x12)\n" +
+	"max_epochs\x18\b \x01(\x01R\tmaxEpochs\x12/\n" +
+	"\bdocument\x18\t \x01(\x0e2\x13.banyan.v1.DocumentR\bdocument\x12\x1c\n" +
+	"\tnormalize\x18\n" +
+	" \x03(\tR\tnormalize\x129\n" +
+	"\finvalid_utf8\x18\v \x01(\x0e2\x16.banyan.v1.InvalidUtf8R\vinvalidUtf8\x12)\n" +
 	"\x06sample\x18\x14 \x01(\v2\x11.banyan.v1.SampleR\x06sample*c\n" +
 	"\tVocabInit\x12\x1a\n" +
 	"\x16VOCAB_INIT_UNSPECIFIED\x10\x00\x12\x12\n" +
@@ -3303,7 +3642,26 @@ const file_banyan_v1_spec_proto_rawDesc = "" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\a\n" +
 	"\x03NEW\x10\x01\x12\n" +
 	"\n" +
-	"\x06REPLAY\x10\x02*E\n" +
+	"\x06REPLAY\x10\x02*A\n" +
+	"\x06Format\x12\x16\n" +
+	"\x12FORMAT_UNSPECIFIED\x10\x00\x12\t\n" +
+	"\x05JSONL\x10\x01\x12\a\n" +
+	"\x03TXT\x10\x02\x12\v\n" +
+	"\aPARQUET\x10\x03*>\n" +
+	"\vCompression\x12\x1b\n" +
+	"\x17COMPRESSION_UNSPECIFIED\x10\x00\x12\b\n" +
+	"\x04GZIP\x10\x01\x12\b\n" +
+	"\x04ZSTD\x10\x02*G\n" +
+	"\bDocument\x12\x18\n" +
+	"\x14DOCUMENT_UNSPECIFIED\x10\x00\x12\b\n" +
+	"\x04FILE\x10\x01\x12\b\n" +
+	"\x04LINE\x10\x02\x12\r\n" +
+	"\tPARAGRAPH\x10\x03*D\n" +
+	"\vInvalidUtf8\x12\x1c\n" +
+	"\x18INVALID_UTF8_UNSPECIFIED\x10\x00\x12\n" +
+	"\n" +
+	"\x06REFUSE\x10\x01\x12\v\n" +
+	"\aREPLACE\x10\x02*E\n" +
 	"\bSharding\x12\x18\n" +
 	"\x14SHARDING_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05ZERO1\x10\x01\x12\t\n" +
@@ -3348,107 +3706,121 @@ func file_banyan_v1_spec_proto_rawDescGZIP() []byte {
 	return file_banyan_v1_spec_proto_rawDescData
 }
 
-var file_banyan_v1_spec_proto_enumTypes = make([]protoimpl.EnumInfo, 12)
+var file_banyan_v1_spec_proto_enumTypes = make([]protoimpl.EnumInfo, 16)
 var file_banyan_v1_spec_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_banyan_v1_spec_proto_goTypes = []any{
 	(VocabInit)(0),         // 0: banyan.v1.VocabInit
 	(WeightUnit)(0),        // 1: banyan.v1.WeightUnit
 	(Packing)(0),           // 2: banyan.v1.Packing
 	(Role)(0),              // 3: banyan.v1.Role
-	(Sharding)(0),          // 4: banyan.v1.Sharding
-	(Precision)(0),         // 5: banyan.v1.Precision
-	(Numerics)(0),          // 6: banyan.v1.Numerics
-	(Recompute)(0),         // 7: banyan.v1.Recompute
-	(ScheduleKind)(0),      // 8: banyan.v1.ScheduleKind
-	(Device)(0),            // 9: banyan.v1.Device
-	(Spike_Policy)(0),      // 10: banyan.v1.Spike.Policy
-	(Guard_Action)(0),      // 11: banyan.v1.Guard.Action
-	(*RunSpec)(nil),        // 12: banyan.v1.RunSpec
-	(*Base)(nil),           // 13: banyan.v1.Base
-	(*ExtendVocab)(nil),    // 14: banyan.v1.ExtendVocab
-	(*Store)(nil),          // 15: banyan.v1.Store
-	(*Data)(nil),           // 16: banyan.v1.Data
-	(*MixPhase)(nil),       // 17: banyan.v1.MixPhase
-	(*WeightEdit)(nil),     // 18: banyan.v1.WeightEdit
-	(*NamedWeight)(nil),    // 19: banyan.v1.NamedWeight
-	(*Source)(nil),         // 20: banyan.v1.Source
-	(*Train)(nil),          // 21: banyan.v1.Train
-	(*Phase)(nil),          // 22: banyan.v1.Phase
-	(*Spike)(nil),          // 23: banyan.v1.Spike
-	(*Eval)(nil),           // 24: banyan.v1.Eval
-	(*EvalSet)(nil),        // 25: banyan.v1.EvalSet
-	(*Guard)(nil),          // 26: banyan.v1.Guard
-	(*Optimizer)(nil),      // 27: banyan.v1.Optimizer
-	(*LrSchedule)(nil),     // 28: banyan.v1.LrSchedule
-	(*Span)(nil),           // 29: banyan.v1.Span
-	(*Checkpoint)(nil),     // 30: banyan.v1.Checkpoint
-	(*Resources)(nil),      // 31: banyan.v1.Resources
-	(*Range)(nil),          // 32: banyan.v1.Range
-	(*ResolvedRun)(nil),    // 33: banyan.v1.ResolvedRun
-	(*ModelConfig)(nil),    // 34: banyan.v1.ModelConfig
-	(*RopeScaling)(nil),    // 35: banyan.v1.RopeScaling
-	(*PinnedFile)(nil),     // 36: banyan.v1.PinnedFile
-	(*TokenizerPin)(nil),   // 37: banyan.v1.TokenizerPin
-	(*Corpus)(nil),         // 38: banyan.v1.Corpus
-	(*MixSegment)(nil),     // 39: banyan.v1.MixSegment
-	(*Sample)(nil),         // 40: banyan.v1.Sample
-	(*SourceManifest)(nil), // 41: banyan.v1.SourceManifest
+	(Format)(0),            // 4: banyan.v1.Format
+	(Compression)(0),       // 5: banyan.v1.Compression
+	(Document)(0),          // 6: banyan.v1.Document
+	(InvalidUtf8)(0),       // 7: banyan.v1.InvalidUtf8
+	(Sharding)(0),          // 8: banyan.v1.Sharding
+	(Precision)(0),         // 9: banyan.v1.Precision
+	(Numerics)(0),          // 10: banyan.v1.Numerics
+	(Recompute)(0),         // 11: banyan.v1.Recompute
+	(ScheduleKind)(0),      // 12: banyan.v1.ScheduleKind
+	(Device)(0),            // 13: banyan.v1.Device
+	(Spike_Policy)(0),      // 14: banyan.v1.Spike.Policy
+	(Guard_Action)(0),      // 15: banyan.v1.Guard.Action
+	(*RunSpec)(nil),        // 16: banyan.v1.RunSpec
+	(*Base)(nil),           // 17: banyan.v1.Base
+	(*ExtendVocab)(nil),    // 18: banyan.v1.ExtendVocab
+	(*Store)(nil),          // 19: banyan.v1.Store
+	(*Data)(nil),           // 20: banyan.v1.Data
+	(*MixPhase)(nil),       // 21: banyan.v1.MixPhase
+	(*WeightEdit)(nil),     // 22: banyan.v1.WeightEdit
+	(*NamedWeight)(nil),    // 23: banyan.v1.NamedWeight
+	(*Source)(nil),         // 24: banyan.v1.Source
+	(*Train)(nil),          // 25: banyan.v1.Train
+	(*Phase)(nil),          // 26: banyan.v1.Phase
+	(*Spike)(nil),          // 27: banyan.v1.Spike
+	(*Eval)(nil),           // 28: banyan.v1.Eval
+	(*EvalSet)(nil),        // 29: banyan.v1.EvalSet
+	(*Guard)(nil),          // 30: banyan.v1.Guard
+	(*Optimizer)(nil),      // 31: banyan.v1.Optimizer
+	(*LrSchedule)(nil),     // 32: banyan.v1.LrSchedule
+	(*Span)(nil),           // 33: banyan.v1.Span
+	(*Checkpoint)(nil),     // 34: banyan.v1.Checkpoint
+	(*Resources)(nil),      // 35: banyan.v1.Resources
+	(*Range)(nil),          // 36: banyan.v1.Range
+	(*ResolvedRun)(nil),    // 37: banyan.v1.ResolvedRun
+	(*ModelConfig)(nil),    // 38: banyan.v1.ModelConfig
+	(*RopeScaling)(nil),    // 39: banyan.v1.RopeScaling
+	(*PinnedFile)(nil),     // 40: banyan.v1.PinnedFile
+	(*TokenizerPin)(nil),   // 41: banyan.v1.TokenizerPin
+	(*Corpus)(nil),         // 42: banyan.v1.Corpus
+	(*MixSegment)(nil),     // 43: banyan.v1.MixSegment
+	(*Sample)(nil),         // 44: banyan.v1.Sample
+	(*SourceManifest)(nil), // 45: banyan.v1.SourceManifest
 }
 var file_banyan_v1_spec_proto_depIdxs = []int32{
-	13, // 0: banyan.v1.RunSpec.base:type_name -> banyan.v1.Base
-	15, // 1: banyan.v1.RunSpec.stores:type_name -> banyan.v1.Store
-	16, // 2: banyan.v1.RunSpec.data:type_name -> banyan.v1.Data
-	21, // 3: banyan.v1.RunSpec.train:type_name -> banyan.v1.Train
-	30, // 4: banyan.v1.RunSpec.checkpoint:type_name -> banyan.v1.Checkpoint
-	31, // 5: banyan.v1.RunSpec.resources:type_name -> banyan.v1.Resources
-	24, // 6: banyan.v1.RunSpec.eval:type_name -> banyan.v1.Eval
-	14, // 7: banyan.v1.Base.extend_vocab:type_name -> banyan.v1.ExtendVocab
+	17, // 0: banyan.v1.RunSpec.base:type_name -> banyan.v1.Base
+	19, // 1: banyan.v1.RunSpec.stores:type_name -> banyan.v1.Store
+	20, // 2: banyan.v1.RunSpec.data:type_name -> banyan.v1.Data
+	25, // 3: banyan.v1.RunSpec.train:type_name -> banyan.v1.Train
+	34, // 4: banyan.v1.RunSpec.checkpoint:type_name -> banyan.v1.Checkpoint
+	35, // 5: banyan.v1.RunSpec.resources:type_name -> banyan.v1.Resources
+	28, // 6: banyan.v1.RunSpec.eval:type_name -> banyan.v1.Eval
+	18, // 7: banyan.v1.Base.extend_vocab:type_name -> banyan.v1.ExtendVocab
 	0,  // 8: banyan.v1.ExtendVocab.init:type_name -> banyan.v1.VocabInit
 	0,  // 9: banyan.v1.ExtendVocab.init_output:type_name -> banyan.v1.VocabInit
 	1,  // 10: banyan.v1.Data.weight_unit:type_name -> banyan.v1.WeightUnit
-	20, // 11: banyan.v1.Data.sources:type_name -> banyan.v1.Source
-	17, // 12: banyan.v1.Data.schedule:type_name -> banyan.v1.MixPhase
-	18, // 13: banyan.v1.Data.edits:type_name -> banyan.v1.WeightEdit
+	24, // 11: banyan.v1.Data.sources:type_name -> banyan.v1.Source
+	21, // 12: banyan.v1.Data.schedule:type_name -> banyan.v1.MixPhase
+	22, // 13: banyan.v1.Data.edits:type_name -> banyan.v1.WeightEdit
 	2,  // 14: banyan.v1.Data.packing:type_name -> banyan.v1.Packing
-	19, // 15: banyan.v1.MixPhase.weights:type_name -> banyan.v1.NamedWeight
-	19, // 16: banyan.v1.WeightEdit.weights:type_name -> banyan.v1.NamedWeight
+	23, // 15: banyan.v1.MixPhase.weights:type_name -> banyan.v1.NamedWeight
+	23, // 16: banyan.v1.WeightEdit.weights:type_name -> banyan.v1.NamedWeight
 	3,  // 17: banyan.v1.Source.role:type_name -> banyan.v1.Role
-	4,  // 18: banyan.v1.Train.sharding:type_name -> banyan.v1.Sharding
-	5,  // 19: banyan.v1.Train.precision:type_name -> banyan.v1.Precision
-	6,  // 20: banyan.v1.Train.numerics:type_name -> banyan.v1.Numerics
-	27, // 21: banyan.v1.Train.optimizer:type_name -> banyan.v1.Optimizer
-	28, // 22: banyan.v1.Train.schedule:type_name -> banyan.v1.LrSchedule
-	7,  // 23: banyan.v1.Train.recompute:type_name -> banyan.v1.Recompute
-	23, // 24: banyan.v1.Train.spike:type_name -> banyan.v1.Spike
-	22, // 25: banyan.v1.Train.phases:type_name -> banyan.v1.Phase
-	29, // 26: banyan.v1.Phase.until:type_name -> banyan.v1.Span
-	10, // 27: banyan.v1.Spike.non_finite:type_name -> banyan.v1.Spike.Policy
-	10, // 28: banyan.v1.Spike.loss:type_name -> banyan.v1.Spike.Policy
-	25, // 29: banyan.v1.Eval.sets:type_name -> banyan.v1.EvalSet
-	26, // 30: banyan.v1.Eval.guard:type_name -> banyan.v1.Guard
-	11, // 31: banyan.v1.Guard.action:type_name -> banyan.v1.Guard.Action
-	8,  // 32: banyan.v1.LrSchedule.kind:type_name -> banyan.v1.ScheduleKind
-	29, // 33: banyan.v1.LrSchedule.warmup:type_name -> banyan.v1.Span
-	29, // 34: banyan.v1.LrSchedule.decay:type_name -> banyan.v1.Span
-	32, // 35: banyan.v1.Resources.workers:type_name -> banyan.v1.Range
-	9,  // 36: banyan.v1.Resources.device:type_name -> banyan.v1.Device
-	12, // 37: banyan.v1.ResolvedRun.spec:type_name -> banyan.v1.RunSpec
-	34, // 38: banyan.v1.ResolvedRun.model:type_name -> banyan.v1.ModelConfig
-	38, // 39: banyan.v1.ResolvedRun.corpus:type_name -> banyan.v1.Corpus
-	36, // 40: banyan.v1.ResolvedRun.base_files:type_name -> banyan.v1.PinnedFile
-	37, // 41: banyan.v1.ResolvedRun.tokenizer:type_name -> banyan.v1.TokenizerPin
-	41, // 42: banyan.v1.ResolvedRun.eval_sets:type_name -> banyan.v1.SourceManifest
-	35, // 43: banyan.v1.ModelConfig.rope_scaling:type_name -> banyan.v1.RopeScaling
-	37, // 44: banyan.v1.TokenizerPin.base:type_name -> banyan.v1.TokenizerPin
-	41, // 45: banyan.v1.Corpus.sources:type_name -> banyan.v1.SourceManifest
-	39, // 46: banyan.v1.Corpus.mixture:type_name -> banyan.v1.MixSegment
-	36, // 47: banyan.v1.SourceManifest.files:type_name -> banyan.v1.PinnedFile
-	40, // 48: banyan.v1.SourceManifest.sample:type_name -> banyan.v1.Sample
-	49, // [49:49] is the sub-list for method output_type
-	49, // [49:49] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	4,  // 18: banyan.v1.Source.format:type_name -> banyan.v1.Format
+	6,  // 19: banyan.v1.Source.document:type_name -> banyan.v1.Document
+	7,  // 20: banyan.v1.Source.invalid_utf8:type_name -> banyan.v1.InvalidUtf8
+	8,  // 21: banyan.v1.Train.sharding:type_name -> banyan.v1.Sharding
+	9,  // 22: banyan.v1.Train.precision:type_name -> banyan.v1.Precision
+	10, // 23: banyan.v1.Train.numerics:type_name -> banyan.v1.Numerics
+	31, // 24: banyan.v1.Train.optimizer:type_name -> banyan.v1.Optimizer
+	32, // 25: banyan.v1.Train.schedule:type_name -> banyan.v1.LrSchedule
+	11, // 26: banyan.v1.Train.recompute:type_name -> banyan.v1.Recompute
+	27, // 27: banyan.v1.Train.spike:type_name -> banyan.v1.Spike
+	26, // 28: banyan.v1.Train.phases:type_name -> banyan.v1.Phase
+	33, // 29: banyan.v1.Phase.until:type_name -> banyan.v1.Span
+	14, // 30: banyan.v1.Spike.non_finite:type_name -> banyan.v1.Spike.Policy
+	14, // 31: banyan.v1.Spike.loss:type_name -> banyan.v1.Spike.Policy
+	29, // 32: banyan.v1.Eval.sets:type_name -> banyan.v1.EvalSet
+	30, // 33: banyan.v1.Eval.guard:type_name -> banyan.v1.Guard
+	4,  // 34: banyan.v1.EvalSet.format:type_name -> banyan.v1.Format
+	6,  // 35: banyan.v1.EvalSet.document:type_name -> banyan.v1.Document
+	7,  // 36: banyan.v1.EvalSet.invalid_utf8:type_name -> banyan.v1.InvalidUtf8
+	15, // 37: banyan.v1.Guard.action:type_name -> banyan.v1.Guard.Action
+	12, // 38: banyan.v1.LrSchedule.kind:type_name -> banyan.v1.ScheduleKind
+	33, // 39: banyan.v1.LrSchedule.warmup:type_name -> banyan.v1.Span
+	33, // 40: banyan.v1.LrSchedule.decay:type_name -> banyan.v1.Span
+	36, // 41: banyan.v1.Resources.workers:type_name -> banyan.v1.Range
+	13, // 42: banyan.v1.Resources.device:type_name -> banyan.v1.Device
+	16, // 43: banyan.v1.ResolvedRun.spec:type_name -> banyan.v1.RunSpec
+	38, // 44: banyan.v1.ResolvedRun.model:type_name -> banyan.v1.ModelConfig
+	42, // 45: banyan.v1.ResolvedRun.corpus:type_name -> banyan.v1.Corpus
+	40, // 46: banyan.v1.ResolvedRun.base_files:type_name -> banyan.v1.PinnedFile
+	41, // 47: banyan.v1.ResolvedRun.tokenizer:type_name -> banyan.v1.TokenizerPin
+	45, // 48: banyan.v1.ResolvedRun.eval_sets:type_name -> banyan.v1.SourceManifest
+	39, // 49: banyan.v1.ModelConfig.rope_scaling:type_name -> banyan.v1.RopeScaling
+	4,  // 50: banyan.v1.PinnedFile.format:type_name -> banyan.v1.Format
+	5,  // 51: banyan.v1.PinnedFile.compression:type_name -> banyan.v1.Compression
+	41, // 52: banyan.v1.TokenizerPin.base:type_name -> banyan.v1.TokenizerPin
+	45, // 53: banyan.v1.Corpus.sources:type_name -> banyan.v1.SourceManifest
+	43, // 54: banyan.v1.Corpus.mixture:type_name -> banyan.v1.MixSegment
+	40, // 55: banyan.v1.SourceManifest.files:type_name -> banyan.v1.PinnedFile
+	6,  // 56: banyan.v1.SourceManifest.document:type_name -> banyan.v1.Document
+	7,  // 57: banyan.v1.SourceManifest.invalid_utf8:type_name -> banyan.v1.InvalidUtf8
+	44, // 58: banyan.v1.SourceManifest.sample:type_name -> banyan.v1.Sample
+	59, // [59:59] is the sub-list for method output_type
+	59, // [59:59] is the sub-list for method input_type
+	59, // [59:59] is the sub-list for extension type_name
+	59, // [59:59] is the sub-list for extension extendee
+	0,  // [0:59] is the sub-list for field type_name
 }
 
 func init() { file_banyan_v1_spec_proto_init() }
@@ -3461,7 +3833,7 @@ func file_banyan_v1_spec_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_banyan_v1_spec_proto_rawDesc), len(file_banyan_v1_spec_proto_rawDesc)),
-			NumEnums:      12,
+			NumEnums:      16,
 			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,

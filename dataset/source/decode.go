@@ -1,0 +1,72 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
+	pb "github.com/banyan-train/banyan/proto/banyan/v1"
+)
+
+// maxWindow bounds the memory of one zstd decoder: what `zstd -d` allows without further options.
+const maxWindow = 128 << 20
+
+// newDecoder decompresses r. The caller must Close it.
+func newDecoder(c pb.Compression, r io.Reader) (io.ReadCloser, error) {
+	if c == pb.Compression_GZIP {
+		z, err := gzip.NewReader(r)
+		if err != nil {
+			return nil, err // not a nil *Reader in an interface
+		}
+		return z, nil
+	}
+	d := idle.Get()
+	if d == nil {
+		made, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(1<<62))
+		if err != nil {
+			return nil, err
+		}
+		d = made
+	}
+	z := &zstdDecoder{d.(*zstd.Decoder)}
+	if err := z.Reset(r); err != nil {
+		return nil, err
+	}
+	return z, nil
+}
+
+// idle are zstd decoders between two blocks; each has megabytes of tables and history.
+var idle sync.Pool
+
+type zstdDecoder struct{ *zstd.Decoder }
+
+func (z *zstdDecoder) Close() error {
+	if err := z.Reset(nil); err == nil {
+		idle.Put(z.Decoder)
+	}
+	return nil
+}
+
+// damaged explains what a decoder says about bytes that are as they were pinned.
+func damaged(c pb.Compression, err error) *problem {
+	name, test := "gzip", "gzip -t"
+	if c == pb.Compression_ZSTD {
+		name, test = "zstd", "zstd -t"
+	}
+	p := &problem{what: fmt.Sprintf("the %s data is damaged here: %v", name, err),
+		fix: fmt.Sprintf("check the file with %s and make it anew", test)}
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		p.what = fmt.Sprintf("the %s data ends too early", name)
+		p.fix = "the file was cut off; copy or make it anew"
+	case errors.Is(err, zstd.ErrWindowSizeExceeded):
+		p.what = fmt.Sprintf("decompressing needs a window over %d MiB", maxWindow>>20)
+		p.fix = "compress it without --long, or with --long=27 at most"
+	}
+	return p
+}

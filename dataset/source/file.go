@@ -1,0 +1,111 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	pb "github.com/banyan-train/banyan/proto/banyan/v1"
+	"github.com/banyan-train/banyan/store"
+)
+
+// file is one pinned file.
+type file struct {
+	uri         string
+	bucket      store.Bucket
+	key         string
+	size        int64
+	etag        string // S3's, or sha256:<hex> of a plain file
+	format      pb.Format
+	document    pb.Document // of a text file
+	compression pb.Compression
+
+	mu       sync.Mutex
+	verified bool
+}
+
+func openFile(
+	stores store.Opener, pinned *pb.PinnedFile, document pb.Document,
+) (*file, error) {
+	bucket, key, err := stores.Open(pinned.GetUri())
+	if err != nil {
+		return nil, err
+	}
+	f := &file{
+		uri: pinned.GetUri(), bucket: bucket, key: key, size: int64(pinned.GetSize()),
+		etag: pinned.GetEtag(), format: pinned.GetFormat(), compression: pinned.GetCompression(),
+	}
+	switch {
+	case f.format == pb.Format_FORMAT_UNSPECIFIED:
+		f.format = pb.Format_JSONL
+	case f.format == pb.Format_TXT && document == pb.Document_DOCUMENT_UNSPECIFIED:
+		f.document = pb.Document_FILE
+	case f.format == pb.Format_TXT:
+		f.document = document
+	}
+	return f, nil
+}
+
+// read fills p from off, and fails with store.ErrChanged if the file is not what was pinned.
+func (f *file) read(ctx context.Context, off int64, p []byte) error {
+	if strings.HasPrefix(f.etag, "sha256:") {
+		if err := f.verify(ctx); err != nil {
+			return err
+		}
+	}
+	return f.bucket.ReadRange(ctx, f.key, off, p, f.etag)
+}
+
+// verify checks a hash over the whole file once, by one reader while the others wait: the store
+// remembers hashes, but would compute one for each reader that comes first.
+func (f *file) verify(ctx context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.verified {
+		return nil
+	}
+	info, err := f.bucket.Stat(ctx, f.key)
+	if err != nil {
+		return err
+	}
+	if info.Size != f.size || info.ETag != f.etag {
+		return fmt.Errorf("%w: pinned %d bytes %s, found %d bytes %s: restore it, or launch a new "+
+			"run", store.ErrChanged, f.size, f.etag, info.Size, info.ETag)
+	}
+	f.verified = true
+	return nil
+}
+
+// byteReader reads bytes [at, end) of a file in ranges of window bytes, for libraries that want an
+// io.Reader. Their calls carry no context: the caller sets ctx before each. err is what the store
+// said, so that it can be told from what a library makes of it.
+type byteReader struct {
+	file    *file
+	window  int64
+	at, end int64
+	buf     []byte // read, but not taken
+	whole   []byte // the memory of buf
+	ctx     context.Context
+	err     error
+}
+
+func (r *byteReader) Read(p []byte) (int, error) {
+	if len(r.buf) == 0 {
+		n := min(r.window, r.end-r.at)
+		if n <= 0 {
+			return 0, io.EOF
+		}
+		if int64(cap(r.whole)) < n {
+			r.whole = make([]byte, n)
+		}
+		if r.err = r.file.read(r.ctx, r.at, r.whole[:n]); r.err != nil {
+			return 0, r.err
+		}
+		r.buf, r.at = r.whole[:n], r.at+n
+	}
+	n := copy(p, r.buf)
+	r.buf = r.buf[n:]
+	return n, nil
+}
