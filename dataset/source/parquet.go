@@ -105,7 +105,7 @@ func openTable(ctx context.Context, f *file, window int64, path []string) (*tabl
 	err := shielded(in, func() (err error) {
 		t.File, err = parquet.OpenFile(in, f.size, parquet.SkipPageIndex(true),
 			parquet.SkipBloomFilters(true), parquet.SkipMagicBytes(true),
-			&parquet.FileConfig{ReadBufferSize: 64 << 10})
+			parquet.ReadBufferSize(64<<10))
 		return err
 	})
 	if err != nil {
@@ -153,8 +153,8 @@ func shielded(in *rangeAt, call func() error) (err error) {
 	}()
 	err = call()
 	switch {
-	case err == nil || errors.Is(err, io.EOF):
-		return err
+	case err == nil:
+		return nil
 	case in.err != nil:
 		return in.err
 	}
@@ -259,12 +259,15 @@ func (r *rows) read(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	err := shielded(r.table.in, func() error {
+	return shielded(r.table.in, func() error {
 		if r.page == nil {
 			if err := r.sound(); err != nil {
 				return err
 			}
 			page, err := r.pages.ReadPage()
+			if errors.Is(err, io.EOF) {
+				return notParquet("a row group has fewer rows than it says")
+			}
 			if err != nil {
 				return err
 			}
@@ -281,10 +284,6 @@ func (r *rows) read(ctx context.Context) error {
 		}
 		return err
 	})
-	if errors.Is(err, io.EOF) {
-		return notParquet("a row group has fewer rows than it says")
-	}
-	return err
 }
 
 // sound looks at the heads of pages through the next one with values: the library makes room for
