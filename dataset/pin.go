@@ -92,3 +92,11 @@ func pinSource(
 	}
 	return m, nil
 }
+
+// Kind tells what a file holds and how it is compressed, by its name (source.Kind).
+func Kind(uri string, format pb.Format) (pb.Format, pb.Compression, error) {
+	return source.Kind(uri, format)
+}
+
+// Normalizations are the steps that a normalize list may name.
+func Normalizations() []string { return source.Normalizations }

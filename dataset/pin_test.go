@@ -114,8 +114,8 @@ func TestPinNamesWhatIsWrongOfAllSources(t *testing.T) {
 	data := &pb.Data{}
 	for name, uri := range map[string]string{
 		"small": "mem://small/a.jsonl", "empty": "mem://empty/*.jsonl", "gone": "mem://gone/a.jsonl",
-		"packed": "mem://packed/*", "csv": "mem://packed/a.csv", "nomatch": "mem://small/*.txt", "nouri": "",
-		"stars": "mem://small/a**.jsonl",
+		"packed": "mem://packed/*", "csv": "mem://packed/a.csv",
+		"nomatch": "mem://small/*.txt", "nouri": "", "stars": "mem://small/a**.jsonl",
 	} {
 		data.Sources = append(data.Sources, &pb.Source{Name: name, Uri: uri, Weight: 1})
 	}
@@ -191,7 +191,9 @@ func TestPatternsStayInTheirFolder(t *testing.T) {
 		return Pin(context.Background(), files, &pb.Data{Sources: []*pb.Source{
 			{Name: "f", Uri: "file://" + dir + pattern, Weight: 1}}}, 2)
 	}
-	for pattern, want := range map[string]int{"/in/**/*.jsonl": 3, "/in/*/*.jsonl": 2, "/*/z.jsonl": 1} {
+	for pattern, want := range map[string]int{
+		"/in/**/*.jsonl": 3, "/in/*/*.jsonl": 2, "/*/z.jsonl": 1,
+	} {
 		c, err := pin(pattern)
 		if err != nil || len(c.Sources[0].Files) != want {
 			t.Errorf("%s: %v, %v", pattern, c, err)
@@ -200,7 +202,8 @@ func TestPatternsStayInTheirFolder(t *testing.T) {
 	if _, err := pin("/in/*/../z.jsonl"); err == nil || !strings.Contains(err.Error(), "..") {
 		t.Errorf("a pattern with ..: %v", err)
 	}
-	if err := os.Symlink(filepath.Join(dir, "in/z.jsonl"), filepath.Join(dir, "in/a/w.jsonl")); err != nil {
+	err = os.Symlink(filepath.Join(dir, "in/z.jsonl"), filepath.Join(dir, "in/a/w.jsonl"))
+	if err != nil {
 		t.Fatal(err)
 	}
 	if c, err := pin("/in/**/*.jsonl"); err != nil || len(c.Sources[0].Files) != 4 {
@@ -209,8 +212,8 @@ func TestPatternsStayInTheirFolder(t *testing.T) {
 	if err := os.Symlink("../out/o.jsonl", filepath.Join(dir, "in/l.jsonl")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := pin("/in/**/*.jsonl"); err == nil || !strings.Contains(err.Error(), "symbolic link") ||
-		!strings.Contains(err.Error(), "in/l.jsonl") {
+	if _, err := pin("/in/**/*.jsonl"); err == nil ||
+		!strings.Contains(err.Error(), "symbolic link") || !strings.Contains(err.Error(), "in/l.jsonl") {
 		t.Errorf("a link out of the folder: %v", err)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/banyan-train/banyan/dataset/source"
+	"github.com/banyan-train/banyan/dataset"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 	"go.yaml.in/yaml/v4"
 )
@@ -144,15 +144,15 @@ type reading interface {
 
 func (p *parser) checkReading(at string, r reading) {
 	for i, step := range r.GetNormalize() {
-		if !slices.Contains(source.Normalizations, step) {
+		if !slices.Contains(dataset.Normalizations(), step) {
 			p.failAt(fmt.Sprintf("%s.normalize[%d]", at, i), "write some of "+
-				strings.Join(source.Normalizations, ", "), "there is no step %q", short(step))
+				strings.Join(dataset.Normalizations(), ", "), "there is no step %q", short(step))
 		}
 	}
 	if !p.ok(at+".uri") || p.bad[at+".format"] {
 		return
 	}
-	format, _, err := source.Kind(r.GetUri(), r.GetFormat())
+	format, _, err := dataset.Kind(r.GetUri(), r.GetFormat())
 	switch {
 	case err != nil:
 		p.failAt(at+".format", "unpack the file", "a compressed file of parquet is not read")
@@ -185,7 +185,8 @@ func (p *parser) checkLabels(at, name, lang string) {
 
 func (p *parser) checkTextField(at, field string) {
 	if p.ok(at+".text_field") && field == "" {
-		p.failAt(at+".text_field", "write the field that holds the text, such as text or meta.body.text", "is empty")
+		p.failAt(at+".text_field",
+			"write the field that holds the text, such as text or meta.body.text", "is empty")
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/banyan-train/banyan/dataset"
-	"github.com/banyan-train/banyan/dataset/source"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
@@ -127,7 +126,7 @@ func (p *parser) uri(path string, value *string, u use) {
 			short(text))
 		return
 	case u.glob:
-		if _, _, err := source.Kind(text, pb.Format_FORMAT_UNSPECIFIED); err != nil {
+		if _, _, err := dataset.Kind(text, pb.Format_FORMAT_UNSPECIFIED); err != nil {
 			p.failAt(path, "write the corpus as .jsonl, .txt or .parquet; .gz and .zst may follow the "+
 				"first two", "%s files are not supported", filepath.Ext(text))
 			return

@@ -259,7 +259,8 @@ func TestNormalizeAndInvalidUTF8(t *testing.T) {
 		t.Errorf("nfkc: %q, %v; want %q", doc.Text, err, want)
 	}
 	m.Normalize = []string{"nfx"}
-	if _, err := Open(c.store, m, c.options); err == nil || !strings.Contains(err.Error(), "nfkd, lf") {
+	_, err = Open(c.store, m, c.options)
+	if err == nil || !strings.Contains(err.Error(), "nfkd, lf") {
 		t.Errorf("an unknown step: %v", err)
 	}
 	m.Normalize, m.InvalidUtf8 = nil, pb.InvalidUtf8_REFUSE

@@ -181,261 +181,6 @@ func (Packing) EnumDescriptor() ([]byte, []int) {
 	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{2}
 }
 
-type Role int32
-
-const (
-	Role_ROLE_UNSPECIFIED Role = 0
-	Role_NEW              Role = 1
-	Role_REPLAY           Role = 2
-)
-
-// Enum value maps for Role.
-var (
-	Role_name = map[int32]string{
-		0: "ROLE_UNSPECIFIED",
-		1: "NEW",
-		2: "REPLAY",
-	}
-	Role_value = map[string]int32{
-		"ROLE_UNSPECIFIED": 0,
-		"NEW":              1,
-		"REPLAY":           2,
-	}
-)
-
-func (x Role) Enum() *Role {
-	p := new(Role)
-	*p = x
-	return p
-}
-
-func (x Role) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (Role) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[3].Descriptor()
-}
-
-func (Role) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[3]
-}
-
-func (x Role) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use Role.Descriptor instead.
-func (Role) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{3}
-}
-
-// Format is what a source file holds.
-type Format int32
-
-const (
-	Format_FORMAT_UNSPECIFIED Format = 0 // by the ending of each file's name
-	Format_JSONL              Format = 1
-	Format_TXT                Format = 2
-	Format_PARQUET            Format = 3
-)
-
-// Enum value maps for Format.
-var (
-	Format_name = map[int32]string{
-		0: "FORMAT_UNSPECIFIED",
-		1: "JSONL",
-		2: "TXT",
-		3: "PARQUET",
-	}
-	Format_value = map[string]int32{
-		"FORMAT_UNSPECIFIED": 0,
-		"JSONL":              1,
-		"TXT":                2,
-		"PARQUET":            3,
-	}
-)
-
-func (x Format) Enum() *Format {
-	p := new(Format)
-	*p = x
-	return p
-}
-
-func (x Format) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (Format) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[4].Descriptor()
-}
-
-func (Format) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[4]
-}
-
-func (x Format) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use Format.Descriptor instead.
-func (Format) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{4}
-}
-
-// Compression is what a source file is wrapped in; always by the ending of its name.
-type Compression int32
-
-const (
-	Compression_COMPRESSION_UNSPECIFIED Compression = 0 // none
-	Compression_GZIP                    Compression = 1
-	Compression_ZSTD                    Compression = 2
-)
-
-// Enum value maps for Compression.
-var (
-	Compression_name = map[int32]string{
-		0: "COMPRESSION_UNSPECIFIED",
-		1: "GZIP",
-		2: "ZSTD",
-	}
-	Compression_value = map[string]int32{
-		"COMPRESSION_UNSPECIFIED": 0,
-		"GZIP":                    1,
-		"ZSTD":                    2,
-	}
-)
-
-func (x Compression) Enum() *Compression {
-	p := new(Compression)
-	*p = x
-	return p
-}
-
-func (x Compression) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (Compression) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[5].Descriptor()
-}
-
-func (Compression) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[5]
-}
-
-func (x Compression) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use Compression.Descriptor instead.
-func (Compression) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{5}
-}
-
-// Document is what one document of a text file is.
-type Document int32
-
-const (
-	Document_DOCUMENT_UNSPECIFIED Document = 0
-	Document_FILE                 Document = 1
-	Document_LINE                 Document = 2
-	Document_PARAGRAPH            Document = 3 // lines up to a blank one
-)
-
-// Enum value maps for Document.
-var (
-	Document_name = map[int32]string{
-		0: "DOCUMENT_UNSPECIFIED",
-		1: "FILE",
-		2: "LINE",
-		3: "PARAGRAPH",
-	}
-	Document_value = map[string]int32{
-		"DOCUMENT_UNSPECIFIED": 0,
-		"FILE":                 1,
-		"LINE":                 2,
-		"PARAGRAPH":            3,
-	}
-)
-
-func (x Document) Enum() *Document {
-	p := new(Document)
-	*p = x
-	return p
-}
-
-func (x Document) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (Document) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[6].Descriptor()
-}
-
-func (Document) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[6]
-}
-
-func (x Document) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use Document.Descriptor instead.
-func (Document) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{6}
-}
-
-// InvalidUtf8 is what becomes of bytes that are no UTF-8.
-type InvalidUtf8 int32
-
-const (
-	InvalidUtf8_INVALID_UTF8_UNSPECIFIED InvalidUtf8 = 0
-	InvalidUtf8_REFUSE                   InvalidUtf8 = 1 // an error that names the place
-	InvalidUtf8_REPLACE                  InvalidUtf8 = 2 // each run of such bytes becomes U+FFFD
-)
-
-// Enum value maps for InvalidUtf8.
-var (
-	InvalidUtf8_name = map[int32]string{
-		0: "INVALID_UTF8_UNSPECIFIED",
-		1: "REFUSE",
-		2: "REPLACE",
-	}
-	InvalidUtf8_value = map[string]int32{
-		"INVALID_UTF8_UNSPECIFIED": 0,
-		"REFUSE":                   1,
-		"REPLACE":                  2,
-	}
-)
-
-func (x InvalidUtf8) Enum() *InvalidUtf8 {
-	p := new(InvalidUtf8)
-	*p = x
-	return p
-}
-
-func (x InvalidUtf8) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (InvalidUtf8) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[7].Descriptor()
-}
-
-func (InvalidUtf8) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[7]
-}
-
-func (x InvalidUtf8) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use InvalidUtf8.Descriptor instead.
-func (InvalidUtf8) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{7}
-}
-
 type Sharding int32
 
 const (
@@ -472,11 +217,11 @@ func (x Sharding) String() string {
 }
 
 func (Sharding) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[8].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[3].Descriptor()
 }
 
 func (Sharding) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[8]
+	return &file_banyan_v1_spec_proto_enumTypes[3]
 }
 
 func (x Sharding) Number() protoreflect.EnumNumber {
@@ -485,7 +230,7 @@ func (x Sharding) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Sharding.Descriptor instead.
 func (Sharding) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{8}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{3}
 }
 
 type Precision int32
@@ -521,11 +266,11 @@ func (x Precision) String() string {
 }
 
 func (Precision) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[9].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[4].Descriptor()
 }
 
 func (Precision) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[9]
+	return &file_banyan_v1_spec_proto_enumTypes[4]
 }
 
 func (x Precision) Number() protoreflect.EnumNumber {
@@ -534,7 +279,7 @@ func (x Precision) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Precision.Descriptor instead.
 func (Precision) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{9}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{4}
 }
 
 type Numerics int32
@@ -570,11 +315,11 @@ func (x Numerics) String() string {
 }
 
 func (Numerics) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[10].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[5].Descriptor()
 }
 
 func (Numerics) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[10]
+	return &file_banyan_v1_spec_proto_enumTypes[5]
 }
 
 func (x Numerics) Number() protoreflect.EnumNumber {
@@ -583,7 +328,7 @@ func (x Numerics) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Numerics.Descriptor instead.
 func (Numerics) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{10}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{5}
 }
 
 // Recompute says what a block's backward pass computes again instead of keeping it.
@@ -623,11 +368,11 @@ func (x Recompute) String() string {
 }
 
 func (Recompute) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[11].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[6].Descriptor()
 }
 
 func (Recompute) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[11]
+	return &file_banyan_v1_spec_proto_enumTypes[6]
 }
 
 func (x Recompute) Number() protoreflect.EnumNumber {
@@ -636,7 +381,7 @@ func (x Recompute) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Recompute.Descriptor instead.
 func (Recompute) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{11}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{6}
 }
 
 type ScheduleKind int32
@@ -681,11 +426,11 @@ func (x ScheduleKind) String() string {
 }
 
 func (ScheduleKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[12].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[7].Descriptor()
 }
 
 func (ScheduleKind) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[12]
+	return &file_banyan_v1_spec_proto_enumTypes[7]
 }
 
 func (x ScheduleKind) Number() protoreflect.EnumNumber {
@@ -694,7 +439,7 @@ func (x ScheduleKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ScheduleKind.Descriptor instead.
 func (ScheduleKind) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{12}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{7}
 }
 
 type Device int32
@@ -730,11 +475,11 @@ func (x Device) String() string {
 }
 
 func (Device) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[13].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[8].Descriptor()
 }
 
 func (Device) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[13]
+	return &file_banyan_v1_spec_proto_enumTypes[8]
 }
 
 func (x Device) Number() protoreflect.EnumNumber {
@@ -743,7 +488,7 @@ func (x Device) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Device.Descriptor instead.
 func (Device) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{13}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{8}
 }
 
 type Spike_Policy int32
@@ -782,11 +527,11 @@ func (x Spike_Policy) String() string {
 }
 
 func (Spike_Policy) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[14].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[9].Descriptor()
 }
 
 func (Spike_Policy) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[14]
+	return &file_banyan_v1_spec_proto_enumTypes[9]
 }
 
 func (x Spike_Policy) Number() protoreflect.EnumNumber {
@@ -795,7 +540,7 @@ func (x Spike_Policy) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Spike_Policy.Descriptor instead.
 func (Spike_Policy) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{11, 0}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{10, 0}
 }
 
 type Guard_Action int32
@@ -831,11 +576,11 @@ func (x Guard_Action) String() string {
 }
 
 func (Guard_Action) Descriptor() protoreflect.EnumDescriptor {
-	return file_banyan_v1_spec_proto_enumTypes[15].Descriptor()
+	return file_banyan_v1_spec_proto_enumTypes[10].Descriptor()
 }
 
 func (Guard_Action) Type() protoreflect.EnumType {
-	return &file_banyan_v1_spec_proto_enumTypes[15]
+	return &file_banyan_v1_spec_proto_enumTypes[10]
 }
 
 func (x Guard_Action) Number() protoreflect.EnumNumber {
@@ -844,7 +589,7 @@ func (x Guard_Action) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Guard_Action.Descriptor instead.
 func (Guard_Action) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{14, 0}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{13, 0}
 }
 
 // RunSpec is the typed form of run.yaml. Field names are the YAML keys.
@@ -1441,130 +1186,6 @@ func (x *NamedWeight) GetWeight() float64 {
 	return 0
 }
 
-type Source struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Uri           string                 `protobuf:"bytes,2,opt,name=uri,proto3" json:"uri,omitempty"` // may hold *, ? and **
-	Lang          string                 `protobuf:"bytes,3,opt,name=lang,proto3" json:"lang,omitempty"`
-	Weight        float64                `protobuf:"fixed64,4,opt,name=weight,proto3" json:"weight,omitempty"`
-	TextField     string                 `protobuf:"bytes,5,opt,name=text_field,json=textField,proto3" json:"text_field,omitempty"` // default "text"; a.b.c goes into objects, or a parquet file's groups
-	Role          Role                   `protobuf:"varint,6,opt,name=role,proto3,enum=banyan.v1.Role" json:"role,omitempty"`
-	MaxEpochs     float64                `protobuf:"fixed64,7,opt,name=max_epochs,json=maxEpochs,proto3" json:"max_epochs,omitempty"` // 0: no cap
-	Format        Format                 `protobuf:"varint,8,opt,name=format,proto3,enum=banyan.v1.Format" json:"format,omitempty"`
-	Document      Document               `protobuf:"varint,9,opt,name=document,proto3,enum=banyan.v1.Document" json:"document,omitempty"`                              // of text files; default file
-	Normalize     []string               `protobuf:"bytes,10,rep,name=normalize,proto3" json:"normalize,omitempty"`                                                    // nfc | nfd | nfkc | nfkd | lf, in order; default none
-	InvalidUtf8   InvalidUtf8            `protobuf:"varint,11,opt,name=invalid_utf8,json=invalidUtf8,proto3,enum=banyan.v1.InvalidUtf8" json:"invalid_utf8,omitempty"` // default refuse
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Source) Reset() {
-	*x = Source{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[8]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Source) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Source) ProtoMessage() {}
-
-func (x *Source) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[8]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Source.ProtoReflect.Descriptor instead.
-func (*Source) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{8}
-}
-
-func (x *Source) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *Source) GetUri() string {
-	if x != nil {
-		return x.Uri
-	}
-	return ""
-}
-
-func (x *Source) GetLang() string {
-	if x != nil {
-		return x.Lang
-	}
-	return ""
-}
-
-func (x *Source) GetWeight() float64 {
-	if x != nil {
-		return x.Weight
-	}
-	return 0
-}
-
-func (x *Source) GetTextField() string {
-	if x != nil {
-		return x.TextField
-	}
-	return ""
-}
-
-func (x *Source) GetRole() Role {
-	if x != nil {
-		return x.Role
-	}
-	return Role_ROLE_UNSPECIFIED
-}
-
-func (x *Source) GetMaxEpochs() float64 {
-	if x != nil {
-		return x.MaxEpochs
-	}
-	return 0
-}
-
-func (x *Source) GetFormat() Format {
-	if x != nil {
-		return x.Format
-	}
-	return Format_FORMAT_UNSPECIFIED
-}
-
-func (x *Source) GetDocument() Document {
-	if x != nil {
-		return x.Document
-	}
-	return Document_DOCUMENT_UNSPECIFIED
-}
-
-func (x *Source) GetNormalize() []string {
-	if x != nil {
-		return x.Normalize
-	}
-	return nil
-}
-
-func (x *Source) GetInvalidUtf8() InvalidUtf8 {
-	if x != nil {
-		return x.InvalidUtf8
-	}
-	return InvalidUtf8_INVALID_UTF8_UNSPECIFIED
-}
-
 type Train struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Tokens        uint64                 `protobuf:"varint,1,opt,name=tokens,proto3" json:"tokens,omitempty"` // target tokens; or steps
@@ -1587,7 +1208,7 @@ type Train struct {
 
 func (x *Train) Reset() {
 	*x = Train{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[9]
+	mi := &file_banyan_v1_spec_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1599,7 +1220,7 @@ func (x *Train) String() string {
 func (*Train) ProtoMessage() {}
 
 func (x *Train) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[9]
+	mi := &file_banyan_v1_spec_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1612,7 +1233,7 @@ func (x *Train) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Train.ProtoReflect.Descriptor instead.
 func (*Train) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{9}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Train) GetTokens() uint64 {
@@ -1726,7 +1347,7 @@ type Phase struct {
 
 func (x *Phase) Reset() {
 	*x = Phase{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[10]
+	mi := &file_banyan_v1_spec_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1738,7 +1359,7 @@ func (x *Phase) String() string {
 func (*Phase) ProtoMessage() {}
 
 func (x *Phase) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[10]
+	mi := &file_banyan_v1_spec_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1751,7 +1372,7 @@ func (x *Phase) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Phase.ProtoReflect.Descriptor instead.
 func (*Phase) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{10}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Phase) GetUntil() *Span {
@@ -1790,7 +1411,7 @@ type Spike struct {
 
 func (x *Spike) Reset() {
 	*x = Spike{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[11]
+	mi := &file_banyan_v1_spec_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1802,7 +1423,7 @@ func (x *Spike) String() string {
 func (*Spike) ProtoMessage() {}
 
 func (x *Spike) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[11]
+	mi := &file_banyan_v1_spec_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1815,7 +1436,7 @@ func (x *Spike) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Spike.ProtoReflect.Descriptor instead.
 func (*Spike) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{11}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Spike) GetNonFinite() Spike_Policy {
@@ -1865,7 +1486,7 @@ type Eval struct {
 
 func (x *Eval) Reset() {
 	*x = Eval{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[12]
+	mi := &file_banyan_v1_spec_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1877,7 +1498,7 @@ func (x *Eval) String() string {
 func (*Eval) ProtoMessage() {}
 
 func (x *Eval) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[12]
+	mi := &file_banyan_v1_spec_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1890,7 +1511,7 @@ func (x *Eval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Eval.ProtoReflect.Descriptor instead.
 func (*Eval) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{12}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Eval) GetEvery() uint64 {
@@ -1931,7 +1552,7 @@ type EvalSet struct {
 
 func (x *EvalSet) Reset() {
 	*x = EvalSet{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[13]
+	mi := &file_banyan_v1_spec_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1943,7 +1564,7 @@ func (x *EvalSet) String() string {
 func (*EvalSet) ProtoMessage() {}
 
 func (x *EvalSet) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[13]
+	mi := &file_banyan_v1_spec_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1956,7 +1577,7 @@ func (x *EvalSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvalSet.ProtoReflect.Descriptor instead.
 func (*EvalSet) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{13}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *EvalSet) GetName() string {
@@ -2035,7 +1656,7 @@ type Guard struct {
 
 func (x *Guard) Reset() {
 	*x = Guard{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[14]
+	mi := &file_banyan_v1_spec_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2047,7 +1668,7 @@ func (x *Guard) String() string {
 func (*Guard) ProtoMessage() {}
 
 func (x *Guard) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[14]
+	mi := &file_banyan_v1_spec_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2060,7 +1681,7 @@ func (x *Guard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Guard.ProtoReflect.Descriptor instead.
 func (*Guard) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{14}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Guard) GetSet() string {
@@ -2104,7 +1725,7 @@ type Optimizer struct {
 
 func (x *Optimizer) Reset() {
 	*x = Optimizer{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[15]
+	mi := &file_banyan_v1_spec_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2116,7 +1737,7 @@ func (x *Optimizer) String() string {
 func (*Optimizer) ProtoMessage() {}
 
 func (x *Optimizer) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[15]
+	mi := &file_banyan_v1_spec_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2129,7 +1750,7 @@ func (x *Optimizer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Optimizer.ProtoReflect.Descriptor instead.
 func (*Optimizer) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{15}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Optimizer) GetLr() float64 {
@@ -2179,7 +1800,7 @@ type LrSchedule struct {
 
 func (x *LrSchedule) Reset() {
 	*x = LrSchedule{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[16]
+	mi := &file_banyan_v1_spec_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2191,7 +1812,7 @@ func (x *LrSchedule) String() string {
 func (*LrSchedule) ProtoMessage() {}
 
 func (x *LrSchedule) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[16]
+	mi := &file_banyan_v1_spec_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2204,7 +1825,7 @@ func (x *LrSchedule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LrSchedule.ProtoReflect.Descriptor instead.
 func (*LrSchedule) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{16}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *LrSchedule) GetKind() ScheduleKind {
@@ -2248,7 +1869,7 @@ type Span struct {
 
 func (x *Span) Reset() {
 	*x = Span{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[17]
+	mi := &file_banyan_v1_spec_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2260,7 +1881,7 @@ func (x *Span) String() string {
 func (*Span) ProtoMessage() {}
 
 func (x *Span) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[17]
+	mi := &file_banyan_v1_spec_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2273,7 +1894,7 @@ func (x *Span) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Span.ProtoReflect.Descriptor instead.
 func (*Span) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{17}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Span) GetSteps() uint64 {
@@ -2308,7 +1929,7 @@ type Checkpoint struct {
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[18]
+	mi := &file_banyan_v1_spec_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2320,7 +1941,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[18]
+	mi := &file_banyan_v1_spec_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2333,7 +1954,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{18}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Checkpoint) GetTo() string {
@@ -2369,7 +1990,7 @@ type Resources struct {
 
 func (x *Resources) Reset() {
 	*x = Resources{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[19]
+	mi := &file_banyan_v1_spec_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2381,7 +2002,7 @@ func (x *Resources) String() string {
 func (*Resources) ProtoMessage() {}
 
 func (x *Resources) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[19]
+	mi := &file_banyan_v1_spec_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2394,7 +2015,7 @@ func (x *Resources) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resources.ProtoReflect.Descriptor instead.
 func (*Resources) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{19}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Resources) GetWorkers() *Range {
@@ -2436,7 +2057,7 @@ type Range struct {
 
 func (x *Range) Reset() {
 	*x = Range{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[20]
+	mi := &file_banyan_v1_spec_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2448,7 +2069,7 @@ func (x *Range) String() string {
 func (*Range) ProtoMessage() {}
 
 func (x *Range) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[20]
+	mi := &file_banyan_v1_spec_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2461,7 +2082,7 @@ func (x *Range) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Range.ProtoReflect.Descriptor instead.
 func (*Range) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{20}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Range) GetMin() uint32 {
@@ -2497,7 +2118,7 @@ type ResolvedRun struct {
 
 func (x *ResolvedRun) Reset() {
 	*x = ResolvedRun{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[21]
+	mi := &file_banyan_v1_spec_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2509,7 +2130,7 @@ func (x *ResolvedRun) String() string {
 func (*ResolvedRun) ProtoMessage() {}
 
 func (x *ResolvedRun) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[21]
+	mi := &file_banyan_v1_spec_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2522,7 +2143,7 @@ func (x *ResolvedRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolvedRun.ProtoReflect.Descriptor instead.
 func (*ResolvedRun) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{21}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ResolvedRun) GetSpec() *RunSpec {
@@ -2616,7 +2237,7 @@ type ModelConfig struct {
 
 func (x *ModelConfig) Reset() {
 	*x = ModelConfig{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[22]
+	mi := &file_banyan_v1_spec_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2628,7 +2249,7 @@ func (x *ModelConfig) String() string {
 func (*ModelConfig) ProtoMessage() {}
 
 func (x *ModelConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[22]
+	mi := &file_banyan_v1_spec_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2641,7 +2262,7 @@ func (x *ModelConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelConfig.ProtoReflect.Descriptor instead.
 func (*ModelConfig) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{22}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ModelConfig) GetFamily() string {
@@ -2791,7 +2412,7 @@ type RopeScaling struct {
 
 func (x *RopeScaling) Reset() {
 	*x = RopeScaling{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[23]
+	mi := &file_banyan_v1_spec_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2803,7 +2424,7 @@ func (x *RopeScaling) String() string {
 func (*RopeScaling) ProtoMessage() {}
 
 func (x *RopeScaling) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[23]
+	mi := &file_banyan_v1_spec_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2816,7 +2437,7 @@ func (x *RopeScaling) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RopeScaling.ProtoReflect.Descriptor instead.
 func (*RopeScaling) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{23}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RopeScaling) GetKind() string {
@@ -2871,7 +2492,7 @@ type PinnedFile struct {
 
 func (x *PinnedFile) Reset() {
 	*x = PinnedFile{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[24]
+	mi := &file_banyan_v1_spec_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2883,7 +2504,7 @@ func (x *PinnedFile) String() string {
 func (*PinnedFile) ProtoMessage() {}
 
 func (x *PinnedFile) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[24]
+	mi := &file_banyan_v1_spec_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2896,7 +2517,7 @@ func (x *PinnedFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinnedFile.ProtoReflect.Descriptor instead.
 func (*PinnedFile) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{24}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PinnedFile) GetUri() string {
@@ -2955,7 +2576,7 @@ type TokenizerPin struct {
 
 func (x *TokenizerPin) Reset() {
 	*x = TokenizerPin{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[25]
+	mi := &file_banyan_v1_spec_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2967,7 +2588,7 @@ func (x *TokenizerPin) String() string {
 func (*TokenizerPin) ProtoMessage() {}
 
 func (x *TokenizerPin) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[25]
+	mi := &file_banyan_v1_spec_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2980,7 +2601,7 @@ func (x *TokenizerPin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenizerPin.ProtoReflect.Descriptor instead.
 func (*TokenizerPin) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{25}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *TokenizerPin) GetUri() string {
@@ -3037,7 +2658,7 @@ type Corpus struct {
 
 func (x *Corpus) Reset() {
 	*x = Corpus{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[26]
+	mi := &file_banyan_v1_spec_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3049,7 +2670,7 @@ func (x *Corpus) String() string {
 func (*Corpus) ProtoMessage() {}
 
 func (x *Corpus) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[26]
+	mi := &file_banyan_v1_spec_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3062,7 +2683,7 @@ func (x *Corpus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Corpus.ProtoReflect.Descriptor instead.
 func (*Corpus) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{26}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Corpus) GetSources() []*SourceManifest {
@@ -3095,7 +2716,7 @@ type MixSegment struct {
 
 func (x *MixSegment) Reset() {
 	*x = MixSegment{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[27]
+	mi := &file_banyan_v1_spec_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3107,7 +2728,7 @@ func (x *MixSegment) String() string {
 func (*MixSegment) ProtoMessage() {}
 
 func (x *MixSegment) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[27]
+	mi := &file_banyan_v1_spec_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3120,7 +2741,7 @@ func (x *MixSegment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MixSegment.ProtoReflect.Descriptor instead.
 func (*MixSegment) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{27}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *MixSegment) GetUntilStep() uint64 {
@@ -3173,7 +2794,7 @@ type Sample struct {
 
 func (x *Sample) Reset() {
 	*x = Sample{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[28]
+	mi := &file_banyan_v1_spec_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3185,7 +2806,7 @@ func (x *Sample) String() string {
 func (*Sample) ProtoMessage() {}
 
 func (x *Sample) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[28]
+	mi := &file_banyan_v1_spec_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3198,7 +2819,7 @@ func (x *Sample) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sample.ProtoReflect.Descriptor instead.
 func (*Sample) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{28}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Sample) GetDocuments() uint64 {
@@ -3250,7 +2871,7 @@ type SourceManifest struct {
 
 func (x *SourceManifest) Reset() {
 	*x = SourceManifest{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[29]
+	mi := &file_banyan_v1_spec_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3262,7 +2883,7 @@ func (x *SourceManifest) String() string {
 func (*SourceManifest) ProtoMessage() {}
 
 func (x *SourceManifest) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[29]
+	mi := &file_banyan_v1_spec_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3275,7 +2896,7 @@ func (x *SourceManifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceManifest.ProtoReflect.Descriptor instead.
 func (*SourceManifest) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{29}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SourceManifest) GetName() string {
@@ -3366,7 +2987,7 @@ var File_banyan_v1_spec_proto protoreflect.FileDescriptor
 
 const file_banyan_v1_spec_proto_rawDesc = "" +
 	"\n" +
-	"\x14banyan/v1/spec.proto\x12\tbanyan.v1\"\xc9\x02\n" +
+	"\x14banyan/v1/spec.proto\x12\tbanyan.v1\x1a\x16banyan/v1/source.proto\"\xc9\x02\n" +
 	"\aRunSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
 	"\x04base\x18\x02 \x01(\v2\x0f.banyan.v1.BaseR\x04base\x12(\n" +
@@ -3418,22 +3039,7 @@ const file_banyan_v1_spec_proto_rawDesc = "" +
 	"\aweights\x18\x02 \x03(\v2\x16.banyan.v1.NamedWeightR\aweights\"=\n" +
 	"\vNamedWeight\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x12\x16\n" +
-	"\x06weight\x18\x02 \x01(\x01R\x06weight\"\xf2\x02\n" +
-	"\x06Source\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
-	"\x03uri\x18\x02 \x01(\tR\x03uri\x12\x12\n" +
-	"\x04lang\x18\x03 \x01(\tR\x04lang\x12\x16\n" +
-	"\x06weight\x18\x04 \x01(\x01R\x06weight\x12\x1d\n" +
-	"\n" +
-	"text_field\x18\x05 \x01(\tR\ttextField\x12#\n" +
-	"\x04role\x18\x06 \x01(\x0e2\x0f.banyan.v1.RoleR\x04role\x12\x1d\n" +
-	"\n" +
-	"max_epochs\x18\a \x01(\x01R\tmaxEpochs\x12)\n" +
-	"\x06format\x18\b \x01(\x0e2\x11.banyan.v1.FormatR\x06format\x12/\n" +
-	"\bdocument\x18\t \x01(\x0e2\x13.banyan.v1.DocumentR\bdocument\x12\x1c\n" +
-	"\tnormalize\x18\n" +
-	" \x03(\tR\tnormalize\x129\n" +
-	"\finvalid_utf8\x18\v \x01(\x0e2\x16.banyan.v1.InvalidUtf8R\vinvalidUtf8\"\xb7\x04\n" +
+	"\x06weight\x18\x02 \x01(\x01R\x06weight\"\xb7\x04\n" +
 	"\x05Train\x12\x16\n" +
 	"\x06tokens\x18\x01 \x01(\x04R\x06tokens\x12\x14\n" +
 	"\x05steps\x18\x02 \x01(\x04R\x05steps\x12!\n" +
@@ -3637,31 +3243,7 @@ const file_banyan_v1_spec_proto_rawDesc = "" +
 	"\x13PACKING_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
 	"\x06CONCAT\x10\x01\x12\f\n" +
-	"\bBEST_FIT\x10\x02*1\n" +
-	"\x04Role\x12\x14\n" +
-	"\x10ROLE_UNSPECIFIED\x10\x00\x12\a\n" +
-	"\x03NEW\x10\x01\x12\n" +
-	"\n" +
-	"\x06REPLAY\x10\x02*A\n" +
-	"\x06Format\x12\x16\n" +
-	"\x12FORMAT_UNSPECIFIED\x10\x00\x12\t\n" +
-	"\x05JSONL\x10\x01\x12\a\n" +
-	"\x03TXT\x10\x02\x12\v\n" +
-	"\aPARQUET\x10\x03*>\n" +
-	"\vCompression\x12\x1b\n" +
-	"\x17COMPRESSION_UNSPECIFIED\x10\x00\x12\b\n" +
-	"\x04GZIP\x10\x01\x12\b\n" +
-	"\x04ZSTD\x10\x02*G\n" +
-	"\bDocument\x12\x18\n" +
-	"\x14DOCUMENT_UNSPECIFIED\x10\x00\x12\b\n" +
-	"\x04FILE\x10\x01\x12\b\n" +
-	"\x04LINE\x10\x02\x12\r\n" +
-	"\tPARAGRAPH\x10\x03*D\n" +
-	"\vInvalidUtf8\x12\x1c\n" +
-	"\x18INVALID_UTF8_UNSPECIFIED\x10\x00\x12\n" +
-	"\n" +
-	"\x06REFUSE\x10\x01\x12\v\n" +
-	"\aREPLACE\x10\x02*E\n" +
+	"\bBEST_FIT\x10\x02*E\n" +
 	"\bSharding\x12\x18\n" +
 	"\x14SHARDING_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05ZERO1\x10\x01\x12\t\n" +
@@ -3706,121 +3288,116 @@ func file_banyan_v1_spec_proto_rawDescGZIP() []byte {
 	return file_banyan_v1_spec_proto_rawDescData
 }
 
-var file_banyan_v1_spec_proto_enumTypes = make([]protoimpl.EnumInfo, 16)
-var file_banyan_v1_spec_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_banyan_v1_spec_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
+var file_banyan_v1_spec_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_banyan_v1_spec_proto_goTypes = []any{
 	(VocabInit)(0),         // 0: banyan.v1.VocabInit
 	(WeightUnit)(0),        // 1: banyan.v1.WeightUnit
 	(Packing)(0),           // 2: banyan.v1.Packing
-	(Role)(0),              // 3: banyan.v1.Role
-	(Format)(0),            // 4: banyan.v1.Format
-	(Compression)(0),       // 5: banyan.v1.Compression
-	(Document)(0),          // 6: banyan.v1.Document
-	(InvalidUtf8)(0),       // 7: banyan.v1.InvalidUtf8
-	(Sharding)(0),          // 8: banyan.v1.Sharding
-	(Precision)(0),         // 9: banyan.v1.Precision
-	(Numerics)(0),          // 10: banyan.v1.Numerics
-	(Recompute)(0),         // 11: banyan.v1.Recompute
-	(ScheduleKind)(0),      // 12: banyan.v1.ScheduleKind
-	(Device)(0),            // 13: banyan.v1.Device
-	(Spike_Policy)(0),      // 14: banyan.v1.Spike.Policy
-	(Guard_Action)(0),      // 15: banyan.v1.Guard.Action
-	(*RunSpec)(nil),        // 16: banyan.v1.RunSpec
-	(*Base)(nil),           // 17: banyan.v1.Base
-	(*ExtendVocab)(nil),    // 18: banyan.v1.ExtendVocab
-	(*Store)(nil),          // 19: banyan.v1.Store
-	(*Data)(nil),           // 20: banyan.v1.Data
-	(*MixPhase)(nil),       // 21: banyan.v1.MixPhase
-	(*WeightEdit)(nil),     // 22: banyan.v1.WeightEdit
-	(*NamedWeight)(nil),    // 23: banyan.v1.NamedWeight
-	(*Source)(nil),         // 24: banyan.v1.Source
-	(*Train)(nil),          // 25: banyan.v1.Train
-	(*Phase)(nil),          // 26: banyan.v1.Phase
-	(*Spike)(nil),          // 27: banyan.v1.Spike
-	(*Eval)(nil),           // 28: banyan.v1.Eval
-	(*EvalSet)(nil),        // 29: banyan.v1.EvalSet
-	(*Guard)(nil),          // 30: banyan.v1.Guard
-	(*Optimizer)(nil),      // 31: banyan.v1.Optimizer
-	(*LrSchedule)(nil),     // 32: banyan.v1.LrSchedule
-	(*Span)(nil),           // 33: banyan.v1.Span
-	(*Checkpoint)(nil),     // 34: banyan.v1.Checkpoint
-	(*Resources)(nil),      // 35: banyan.v1.Resources
-	(*Range)(nil),          // 36: banyan.v1.Range
-	(*ResolvedRun)(nil),    // 37: banyan.v1.ResolvedRun
-	(*ModelConfig)(nil),    // 38: banyan.v1.ModelConfig
-	(*RopeScaling)(nil),    // 39: banyan.v1.RopeScaling
-	(*PinnedFile)(nil),     // 40: banyan.v1.PinnedFile
-	(*TokenizerPin)(nil),   // 41: banyan.v1.TokenizerPin
-	(*Corpus)(nil),         // 42: banyan.v1.Corpus
-	(*MixSegment)(nil),     // 43: banyan.v1.MixSegment
-	(*Sample)(nil),         // 44: banyan.v1.Sample
-	(*SourceManifest)(nil), // 45: banyan.v1.SourceManifest
+	(Sharding)(0),          // 3: banyan.v1.Sharding
+	(Precision)(0),         // 4: banyan.v1.Precision
+	(Numerics)(0),          // 5: banyan.v1.Numerics
+	(Recompute)(0),         // 6: banyan.v1.Recompute
+	(ScheduleKind)(0),      // 7: banyan.v1.ScheduleKind
+	(Device)(0),            // 8: banyan.v1.Device
+	(Spike_Policy)(0),      // 9: banyan.v1.Spike.Policy
+	(Guard_Action)(0),      // 10: banyan.v1.Guard.Action
+	(*RunSpec)(nil),        // 11: banyan.v1.RunSpec
+	(*Base)(nil),           // 12: banyan.v1.Base
+	(*ExtendVocab)(nil),    // 13: banyan.v1.ExtendVocab
+	(*Store)(nil),          // 14: banyan.v1.Store
+	(*Data)(nil),           // 15: banyan.v1.Data
+	(*MixPhase)(nil),       // 16: banyan.v1.MixPhase
+	(*WeightEdit)(nil),     // 17: banyan.v1.WeightEdit
+	(*NamedWeight)(nil),    // 18: banyan.v1.NamedWeight
+	(*Train)(nil),          // 19: banyan.v1.Train
+	(*Phase)(nil),          // 20: banyan.v1.Phase
+	(*Spike)(nil),          // 21: banyan.v1.Spike
+	(*Eval)(nil),           // 22: banyan.v1.Eval
+	(*EvalSet)(nil),        // 23: banyan.v1.EvalSet
+	(*Guard)(nil),          // 24: banyan.v1.Guard
+	(*Optimizer)(nil),      // 25: banyan.v1.Optimizer
+	(*LrSchedule)(nil),     // 26: banyan.v1.LrSchedule
+	(*Span)(nil),           // 27: banyan.v1.Span
+	(*Checkpoint)(nil),     // 28: banyan.v1.Checkpoint
+	(*Resources)(nil),      // 29: banyan.v1.Resources
+	(*Range)(nil),          // 30: banyan.v1.Range
+	(*ResolvedRun)(nil),    // 31: banyan.v1.ResolvedRun
+	(*ModelConfig)(nil),    // 32: banyan.v1.ModelConfig
+	(*RopeScaling)(nil),    // 33: banyan.v1.RopeScaling
+	(*PinnedFile)(nil),     // 34: banyan.v1.PinnedFile
+	(*TokenizerPin)(nil),   // 35: banyan.v1.TokenizerPin
+	(*Corpus)(nil),         // 36: banyan.v1.Corpus
+	(*MixSegment)(nil),     // 37: banyan.v1.MixSegment
+	(*Sample)(nil),         // 38: banyan.v1.Sample
+	(*SourceManifest)(nil), // 39: banyan.v1.SourceManifest
+	(*Source)(nil),         // 40: banyan.v1.Source
+	(Format)(0),            // 41: banyan.v1.Format
+	(Document)(0),          // 42: banyan.v1.Document
+	(InvalidUtf8)(0),       // 43: banyan.v1.InvalidUtf8
+	(Compression)(0),       // 44: banyan.v1.Compression
 }
 var file_banyan_v1_spec_proto_depIdxs = []int32{
-	17, // 0: banyan.v1.RunSpec.base:type_name -> banyan.v1.Base
-	19, // 1: banyan.v1.RunSpec.stores:type_name -> banyan.v1.Store
-	20, // 2: banyan.v1.RunSpec.data:type_name -> banyan.v1.Data
-	25, // 3: banyan.v1.RunSpec.train:type_name -> banyan.v1.Train
-	34, // 4: banyan.v1.RunSpec.checkpoint:type_name -> banyan.v1.Checkpoint
-	35, // 5: banyan.v1.RunSpec.resources:type_name -> banyan.v1.Resources
-	28, // 6: banyan.v1.RunSpec.eval:type_name -> banyan.v1.Eval
-	18, // 7: banyan.v1.Base.extend_vocab:type_name -> banyan.v1.ExtendVocab
+	12, // 0: banyan.v1.RunSpec.base:type_name -> banyan.v1.Base
+	14, // 1: banyan.v1.RunSpec.stores:type_name -> banyan.v1.Store
+	15, // 2: banyan.v1.RunSpec.data:type_name -> banyan.v1.Data
+	19, // 3: banyan.v1.RunSpec.train:type_name -> banyan.v1.Train
+	28, // 4: banyan.v1.RunSpec.checkpoint:type_name -> banyan.v1.Checkpoint
+	29, // 5: banyan.v1.RunSpec.resources:type_name -> banyan.v1.Resources
+	22, // 6: banyan.v1.RunSpec.eval:type_name -> banyan.v1.Eval
+	13, // 7: banyan.v1.Base.extend_vocab:type_name -> banyan.v1.ExtendVocab
 	0,  // 8: banyan.v1.ExtendVocab.init:type_name -> banyan.v1.VocabInit
 	0,  // 9: banyan.v1.ExtendVocab.init_output:type_name -> banyan.v1.VocabInit
 	1,  // 10: banyan.v1.Data.weight_unit:type_name -> banyan.v1.WeightUnit
-	24, // 11: banyan.v1.Data.sources:type_name -> banyan.v1.Source
-	21, // 12: banyan.v1.Data.schedule:type_name -> banyan.v1.MixPhase
-	22, // 13: banyan.v1.Data.edits:type_name -> banyan.v1.WeightEdit
+	40, // 11: banyan.v1.Data.sources:type_name -> banyan.v1.Source
+	16, // 12: banyan.v1.Data.schedule:type_name -> banyan.v1.MixPhase
+	17, // 13: banyan.v1.Data.edits:type_name -> banyan.v1.WeightEdit
 	2,  // 14: banyan.v1.Data.packing:type_name -> banyan.v1.Packing
-	23, // 15: banyan.v1.MixPhase.weights:type_name -> banyan.v1.NamedWeight
-	23, // 16: banyan.v1.WeightEdit.weights:type_name -> banyan.v1.NamedWeight
-	3,  // 17: banyan.v1.Source.role:type_name -> banyan.v1.Role
-	4,  // 18: banyan.v1.Source.format:type_name -> banyan.v1.Format
-	6,  // 19: banyan.v1.Source.document:type_name -> banyan.v1.Document
-	7,  // 20: banyan.v1.Source.invalid_utf8:type_name -> banyan.v1.InvalidUtf8
-	8,  // 21: banyan.v1.Train.sharding:type_name -> banyan.v1.Sharding
-	9,  // 22: banyan.v1.Train.precision:type_name -> banyan.v1.Precision
-	10, // 23: banyan.v1.Train.numerics:type_name -> banyan.v1.Numerics
-	31, // 24: banyan.v1.Train.optimizer:type_name -> banyan.v1.Optimizer
-	32, // 25: banyan.v1.Train.schedule:type_name -> banyan.v1.LrSchedule
-	11, // 26: banyan.v1.Train.recompute:type_name -> banyan.v1.Recompute
-	27, // 27: banyan.v1.Train.spike:type_name -> banyan.v1.Spike
-	26, // 28: banyan.v1.Train.phases:type_name -> banyan.v1.Phase
-	33, // 29: banyan.v1.Phase.until:type_name -> banyan.v1.Span
-	14, // 30: banyan.v1.Spike.non_finite:type_name -> banyan.v1.Spike.Policy
-	14, // 31: banyan.v1.Spike.loss:type_name -> banyan.v1.Spike.Policy
-	29, // 32: banyan.v1.Eval.sets:type_name -> banyan.v1.EvalSet
-	30, // 33: banyan.v1.Eval.guard:type_name -> banyan.v1.Guard
-	4,  // 34: banyan.v1.EvalSet.format:type_name -> banyan.v1.Format
-	6,  // 35: banyan.v1.EvalSet.document:type_name -> banyan.v1.Document
-	7,  // 36: banyan.v1.EvalSet.invalid_utf8:type_name -> banyan.v1.InvalidUtf8
-	15, // 37: banyan.v1.Guard.action:type_name -> banyan.v1.Guard.Action
-	12, // 38: banyan.v1.LrSchedule.kind:type_name -> banyan.v1.ScheduleKind
-	33, // 39: banyan.v1.LrSchedule.warmup:type_name -> banyan.v1.Span
-	33, // 40: banyan.v1.LrSchedule.decay:type_name -> banyan.v1.Span
-	36, // 41: banyan.v1.Resources.workers:type_name -> banyan.v1.Range
-	13, // 42: banyan.v1.Resources.device:type_name -> banyan.v1.Device
-	16, // 43: banyan.v1.ResolvedRun.spec:type_name -> banyan.v1.RunSpec
-	38, // 44: banyan.v1.ResolvedRun.model:type_name -> banyan.v1.ModelConfig
-	42, // 45: banyan.v1.ResolvedRun.corpus:type_name -> banyan.v1.Corpus
-	40, // 46: banyan.v1.ResolvedRun.base_files:type_name -> banyan.v1.PinnedFile
-	41, // 47: banyan.v1.ResolvedRun.tokenizer:type_name -> banyan.v1.TokenizerPin
-	45, // 48: banyan.v1.ResolvedRun.eval_sets:type_name -> banyan.v1.SourceManifest
-	39, // 49: banyan.v1.ModelConfig.rope_scaling:type_name -> banyan.v1.RopeScaling
-	4,  // 50: banyan.v1.PinnedFile.format:type_name -> banyan.v1.Format
-	5,  // 51: banyan.v1.PinnedFile.compression:type_name -> banyan.v1.Compression
-	41, // 52: banyan.v1.TokenizerPin.base:type_name -> banyan.v1.TokenizerPin
-	45, // 53: banyan.v1.Corpus.sources:type_name -> banyan.v1.SourceManifest
-	43, // 54: banyan.v1.Corpus.mixture:type_name -> banyan.v1.MixSegment
-	40, // 55: banyan.v1.SourceManifest.files:type_name -> banyan.v1.PinnedFile
-	6,  // 56: banyan.v1.SourceManifest.document:type_name -> banyan.v1.Document
-	7,  // 57: banyan.v1.SourceManifest.invalid_utf8:type_name -> banyan.v1.InvalidUtf8
-	44, // 58: banyan.v1.SourceManifest.sample:type_name -> banyan.v1.Sample
-	59, // [59:59] is the sub-list for method output_type
-	59, // [59:59] is the sub-list for method input_type
-	59, // [59:59] is the sub-list for extension type_name
-	59, // [59:59] is the sub-list for extension extendee
-	0,  // [0:59] is the sub-list for field type_name
+	18, // 15: banyan.v1.MixPhase.weights:type_name -> banyan.v1.NamedWeight
+	18, // 16: banyan.v1.WeightEdit.weights:type_name -> banyan.v1.NamedWeight
+	3,  // 17: banyan.v1.Train.sharding:type_name -> banyan.v1.Sharding
+	4,  // 18: banyan.v1.Train.precision:type_name -> banyan.v1.Precision
+	5,  // 19: banyan.v1.Train.numerics:type_name -> banyan.v1.Numerics
+	25, // 20: banyan.v1.Train.optimizer:type_name -> banyan.v1.Optimizer
+	26, // 21: banyan.v1.Train.schedule:type_name -> banyan.v1.LrSchedule
+	6,  // 22: banyan.v1.Train.recompute:type_name -> banyan.v1.Recompute
+	21, // 23: banyan.v1.Train.spike:type_name -> banyan.v1.Spike
+	20, // 24: banyan.v1.Train.phases:type_name -> banyan.v1.Phase
+	27, // 25: banyan.v1.Phase.until:type_name -> banyan.v1.Span
+	9,  // 26: banyan.v1.Spike.non_finite:type_name -> banyan.v1.Spike.Policy
+	9,  // 27: banyan.v1.Spike.loss:type_name -> banyan.v1.Spike.Policy
+	23, // 28: banyan.v1.Eval.sets:type_name -> banyan.v1.EvalSet
+	24, // 29: banyan.v1.Eval.guard:type_name -> banyan.v1.Guard
+	41, // 30: banyan.v1.EvalSet.format:type_name -> banyan.v1.Format
+	42, // 31: banyan.v1.EvalSet.document:type_name -> banyan.v1.Document
+	43, // 32: banyan.v1.EvalSet.invalid_utf8:type_name -> banyan.v1.InvalidUtf8
+	10, // 33: banyan.v1.Guard.action:type_name -> banyan.v1.Guard.Action
+	7,  // 34: banyan.v1.LrSchedule.kind:type_name -> banyan.v1.ScheduleKind
+	27, // 35: banyan.v1.LrSchedule.warmup:type_name -> banyan.v1.Span
+	27, // 36: banyan.v1.LrSchedule.decay:type_name -> banyan.v1.Span
+	30, // 37: banyan.v1.Resources.workers:type_name -> banyan.v1.Range
+	8,  // 38: banyan.v1.Resources.device:type_name -> banyan.v1.Device
+	11, // 39: banyan.v1.ResolvedRun.spec:type_name -> banyan.v1.RunSpec
+	32, // 40: banyan.v1.ResolvedRun.model:type_name -> banyan.v1.ModelConfig
+	36, // 41: banyan.v1.ResolvedRun.corpus:type_name -> banyan.v1.Corpus
+	34, // 42: banyan.v1.ResolvedRun.base_files:type_name -> banyan.v1.PinnedFile
+	35, // 43: banyan.v1.ResolvedRun.tokenizer:type_name -> banyan.v1.TokenizerPin
+	39, // 44: banyan.v1.ResolvedRun.eval_sets:type_name -> banyan.v1.SourceManifest
+	33, // 45: banyan.v1.ModelConfig.rope_scaling:type_name -> banyan.v1.RopeScaling
+	41, // 46: banyan.v1.PinnedFile.format:type_name -> banyan.v1.Format
+	44, // 47: banyan.v1.PinnedFile.compression:type_name -> banyan.v1.Compression
+	35, // 48: banyan.v1.TokenizerPin.base:type_name -> banyan.v1.TokenizerPin
+	39, // 49: banyan.v1.Corpus.sources:type_name -> banyan.v1.SourceManifest
+	37, // 50: banyan.v1.Corpus.mixture:type_name -> banyan.v1.MixSegment
+	34, // 51: banyan.v1.SourceManifest.files:type_name -> banyan.v1.PinnedFile
+	42, // 52: banyan.v1.SourceManifest.document:type_name -> banyan.v1.Document
+	43, // 53: banyan.v1.SourceManifest.invalid_utf8:type_name -> banyan.v1.InvalidUtf8
+	38, // 54: banyan.v1.SourceManifest.sample:type_name -> banyan.v1.Sample
+	55, // [55:55] is the sub-list for method output_type
+	55, // [55:55] is the sub-list for method input_type
+	55, // [55:55] is the sub-list for extension type_name
+	55, // [55:55] is the sub-list for extension extendee
+	0,  // [0:55] is the sub-list for field type_name
 }
 
 func init() { file_banyan_v1_spec_proto_init() }
@@ -3828,13 +3405,14 @@ func file_banyan_v1_spec_proto_init() {
 	if File_banyan_v1_spec_proto != nil {
 		return
 	}
+	file_banyan_v1_source_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_banyan_v1_spec_proto_rawDesc), len(file_banyan_v1_spec_proto_rawDesc)),
-			NumEnums:      16,
-			NumMessages:   30,
+			NumEnums:      11,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
