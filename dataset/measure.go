@@ -56,7 +56,7 @@ type sampler struct {
 	buffer []int32
 	whole  bool // every block so far was read to its end
 	// Bytes of the file from one record to the next, and their tokens: what the size of the source
-	// is measured by.
+	// is measured by, where offsets are bytes of the file.
 	rawBytes, rawTokens uint64
 }
 
@@ -87,7 +87,7 @@ func measure(ctx context.Context, cfg *Config, m *pb.SourceManifest) (*pb.Sample
 	switch {
 	case s.whole && number == src.Blocks():
 		s.sample.SourceTokens = s.sample.Tokens
-	case s.rawBytes > 0:
+	case s.rawBytes > 0 && src.CountsFileBytes():
 		var size uint64
 		for _, f := range m.GetFiles() {
 			size += f.GetSize()

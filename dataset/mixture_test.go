@@ -1,6 +1,8 @@
 package dataset
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"fmt"
 	"math"
@@ -8,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/banyan-train/banyan/dataset/internal/memstore"
 	"github.com/banyan-train/banyan/dataset/mix"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
@@ -167,5 +170,34 @@ func TestMeasureOfASourceWithoutText(t *testing.T) {
 	err := Measure(context.Background(), cfg, data)
 	if err == nil || !strings.Contains(err.Error(), `source "s0"`) {
 		t.Error(err)
+	}
+}
+
+// Offsets in a compressed file say nothing about its size: nothing is estimated from them.
+func TestMeasureOfACompressedFile(t *testing.T) {
+	var zipped bytes.Buffer
+	w := gzip.NewWriter(&zipped)
+	if _, err := w.Write([]byte(text("a", repeat(300, 2000, 6000)...))); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	mem := memstore.New()
+	mem.Set("mem://corpus/a.jsonl.gz", zipped.Bytes())
+	data := &pb.Data{Sources: []*pb.Source{{Name: "a", Uri: "mem://corpus/a.jsonl.gz", Weight: 1,
+		MaxEpochs: 1}}}
+	corpus, err := Pin(context.Background(), mem, data, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := testConfig(t, 1, 512, text("a", 10))
+	cfg.Corpus, cfg.Stores = corpus, mem
+	if err := Measure(context.Background(), cfg, data); err != nil {
+		t.Fatal(err)
+	}
+	s := corpus.Sources[0].Sample
+	if s.Documents == 0 || s.Documents == 300 || s.SourceTokens != 0 {
+		t.Errorf("sample %v: want a part, and no estimate of the whole", s)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
@@ -93,6 +94,14 @@ func (s *Source) Name() string { return s.name }
 
 // Blocks is K, the number of blocks of an epoch.
 func (s *Source) Blocks() uint64 { return s.layout.Blocks() }
+
+// CountsFileBytes says whether offsets are bytes of the files: not of compressed ones, nor of
+// parquet, whose offsets are rows.
+func (s *Source) CountsFileBytes() bool {
+	return !slices.ContainsFunc(s.files, func(f *file) bool {
+		return f.compression != pb.Compression_COMPRESSION_UNSPECIFIED || f.format == pb.Format_PARQUET
+	})
+}
 
 // Once says whether the source ends after one pass.
 func (s *Source) Once() bool { return s.once }
