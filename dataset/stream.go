@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -36,6 +37,7 @@ type Stream struct {
 	out    chan *Batch
 	err    error // set before out is closed
 	cancel context.CancelFunc
+	busy   []atomic.Int64 // by source: slots that make a sequence of it now
 }
 
 // Open starts a stream after the step at which a cursor stands; nil: from the first. The cursor
@@ -54,7 +56,8 @@ func open(cfg Config, at *Cursor) (*Stream, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Stream{cfg: cfg, id: streamID(&cfg), out: make(chan *Batch, ahead)}
+	s := &Stream{cfg: cfg, id: streamID(&cfg), out: make(chan *Batch, ahead),
+		busy: make([]atomic.Int64, len(cfg.Corpus.GetSources()))}
 	var err error
 	if at == nil {
 		s.mixer, err = mix.New(PlanOf(cfg.Corpus), cfg.GlobalBatch)
@@ -115,6 +118,17 @@ func (s *Stream) Next(ctx context.Context) (*Batch, error) {
 	}
 }
 
+// Busy names the sources that sequences are being made of at this moment. While Next waits for
+// long, these are what it waits for.
+func (s *Stream) Busy() (names []string) {
+	for i, m := range s.cfg.Corpus.GetSources() {
+		if s.busy[i].Load() > 0 {
+			names = append(names, m.GetName())
+		}
+	}
+	return names
+}
+
 // Close stops the work in the background, and returns when it has ended. It may be called again.
 func (s *Stream) Close() {
 	s.cancel()
@@ -153,7 +167,10 @@ func (s *Stream) step(ctx context.Context) (*Batch, error) {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			sequence, err := lanes[sources[int(s.cfg.Lo)+i]].next(ctx)
+			source := sources[int(s.cfg.Lo)+i]
+			s.busy[source].Add(1)
+			defer s.busy[source].Add(-1)
+			sequence, err := lanes[source].next(ctx)
 			b.Sequences[i] = sequence
 			return err
 		})

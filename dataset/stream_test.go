@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -315,4 +316,33 @@ func TestNextWorksAheadInBounds(t *testing.T) {
 	if ran := s.mixer.Step() - b.Step; ran > ahead+2 {
 		t.Errorf("%d steps ahead, want at most %d", ran, ahead+2)
 	}
+}
+
+// While a store is silent, Busy names the source that lies there, and it alone.
+func TestBusyNamesTheSourceThatIsWaitedFor(t *testing.T) {
+	cfg := testConfig(t, 2, 128, text("a", repeat(40, 10, 60)...), text("b", repeat(40, 10, 60)...))
+	store := cfg.Stores.(*memstore.Store)
+	silent, held := make(chan struct{}), make(chan struct{}, 64)
+	store.Before = func(ctx context.Context, key string) error {
+		if !strings.Contains(key, "/1.") {
+			return nil
+		}
+		held <- struct{}{}
+		select {
+		case <-silent:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	s := mustOpen(t, cfg, nil)
+	<-held
+	for slices.Contains(s.Busy(), "s0") { // the other slot may still be at work on it
+		runtime.Gosched()
+	}
+	if got := s.Busy(); !slices.Equal(got, []string{"s1"}) {
+		t.Errorf("busy with %v", got)
+	}
+	close(silent)
+	mustNext(t, s)
 }

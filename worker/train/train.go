@@ -204,7 +204,7 @@ func (t *trainer) whole(ctx context.Context, stream *dataset.Stream,
 		t.setBaselines(base)
 	}
 	began := time.Now()
-	batch, err := stream.Next(ctx)
+	batch, err := t.nextBatch(ctx, stream)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read data of step %d: %w", t.done+1, err)
 	}
