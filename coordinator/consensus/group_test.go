@@ -104,11 +104,9 @@ func newGroup(t *testing.T, n int, tune func(*Config)) *group {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer l.Close() // when all are picked: a port that is free again may be picked twice
 		m := Member{ID: fmt.Sprintf("c%d", i), RaftAddr: l.Addr().String()}
 		g.members = append(g.members, m)
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
 	}
 	t.Cleanup(func() {
 		for _, c := range g.live {

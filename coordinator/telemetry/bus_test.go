@@ -43,10 +43,8 @@ const secret = "sesame-3141"
 func newCluster(t *testing.T, n int) *cluster {
 	t.Helper()
 	c := &cluster{t: t, root: t.TempDir(), live: map[int]*Bus{}, output: &lockedBuffer{}}
-	for range n {
-		c.addrs = append(c.addrs, freeAddr(t))
-		c.clubs = append(c.clubs, freeAddr(t))
-	}
+	addrs := freeAddrs(t, 2*n)
+	c.addrs, c.clubs = addrs[:n], addrs[n:]
 	t.Cleanup(func() {
 		for _, b := range c.live {
 			b.Close()
@@ -111,14 +109,18 @@ func (c *cluster) streamLeader() int {
 	return leader
 }
 
-func freeAddr(t *testing.T) string {
+// freeAddrs picks addresses, no two alike.
+func freeAddrs(t *testing.T, n int) (addrs []string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close() // when all are picked
+		addrs = append(addrs, l.Addr().String())
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return addrs
 }
 
 func ready(t *testing.T, b *Bus) {
