@@ -1,5 +1,9 @@
 package tokenize
 
+import (
+	search "github.com/banyan-train/banyan/dataset/tokenize/pieces"
+)
+
 // Merging a word: of all neighbours that merge, the pair of the lowest rank does first, the
 // leftmost of equals, until none merges. Two ways give the same ids: short words rescan a small
 // array, which beats any structure up to some hundred bytes; long words use a heap, so that one
@@ -16,7 +20,7 @@ type mergeScratch struct {
 	ids   [shortWord]int32
 	ranks [shortWord]uint64 // ranks[i]: what ids[i], ids[i+1] merge into
 	nodes []mergeNode
-	heap  []uint64 // rank<<32 | node
+	heap  search.Heap // rank<<32 | node
 }
 
 // mergeNode is a token of a long word in a doubly linked list.
@@ -87,7 +91,7 @@ func (m *model) mergeLong(dst []int32, word string, sc *mergeScratch) []int32 {
 	sc.fill(m, word)
 	nodes := sc.nodes
 	for len(sc.heap) > 0 {
-		top := sc.pop()
+		top := sc.heap.Pop()
 		at := int32(uint32(top))
 		left := &nodes[at]
 		// Stale: this pair is gone. A pair at one place never comes back with the same rank.
@@ -135,36 +139,6 @@ func (sc *mergeScratch) rank(m *model, i int32) {
 	}
 	node.merge = m.pairs.get(node.id, sc.nodes[node.next].id)
 	if node.merge != noMerge {
-		sc.push(node.merge>>32<<32 | uint64(uint32(i)))
+		sc.heap.Push(node.merge>>32<<32 | uint64(uint32(i)))
 	}
-}
-
-func (sc *mergeScratch) push(x uint64) {
-	sc.heap = append(sc.heap, x)
-	h, i := sc.heap, len(sc.heap)-1
-	for i > 0 && h[(i-1)/2] > x {
-		h[i] = h[(i-1)/2]
-		i = (i - 1) / 2
-	}
-	h[i] = x
-}
-
-func (sc *mergeScratch) pop() uint64 {
-	h := sc.heap
-	top, x := h[0], h[len(h)-1]
-	h = h[:len(h)-1]
-	sc.heap = h
-	for i := 0; len(h) > 0; {
-		child := 2*i + 1
-		if child+1 < len(h) && h[child+1] < h[child] {
-			child++
-		}
-		if child >= len(h) || h[child] >= x {
-			h[i] = x
-			break
-		}
-		h[i] = h[child]
-		i = child
-	}
-	return top
 }

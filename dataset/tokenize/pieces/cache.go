@@ -78,7 +78,7 @@ type Scratch struct {
 	syms  []int32
 	ranks [shortSegment]uint64
 	nodes []node
-	heap  []uint64
+	heap  Heap
 	undo  map[int32][2]int32
 	steps []step
 	path  []int32

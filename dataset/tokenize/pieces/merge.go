@@ -69,7 +69,7 @@ func (m *Merger) mergeLong(sc *Scratch, undo map[int32][2]int32) {
 	}
 	nodes := sc.nodes
 	for len(sc.heap) > 0 {
-		top := sc.pop()
+		top := sc.heap.Pop()
 		at := int32(uint32(top))
 		left := &nodes[at]
 		// Stale: this pair is gone. Each side only grows, so one that is here again is this one.
@@ -101,7 +101,7 @@ func (m *Merger) queue(sc *Scratch, i int32, undo map[int32][2]int32) {
 	if left.merge == none {
 		return
 	}
-	sc.push(left.merge>>32<<32 | uint64(uint32(i)))
+	sc.heap.Push(left.merge>>32<<32 | uint64(uint32(i)))
 	if whole := int32(uint32(left.merge)); undo != nil && m.texts[whole].Undo {
 		undo[whole] = [2]int32{left.symbol, right}
 	}
@@ -167,34 +167,4 @@ func (m *Merger) takeApart(dst []int32, base int, symbol int32, undo map[int32][
 	}
 	dst = m.takeApart(dst, base, halves[0], undo, depth+1)
 	return m.takeApart(dst, base, halves[1], undo, depth+1)
-}
-
-func (sc *Scratch) push(x uint64) {
-	sc.heap = append(sc.heap, x)
-	h, i := sc.heap, len(sc.heap)-1
-	for i > 0 && h[(i-1)/2] > x {
-		h[i] = h[(i-1)/2]
-		i = (i - 1) / 2
-	}
-	h[i] = x
-}
-
-func (sc *Scratch) pop() uint64 {
-	h := sc.heap
-	top, x := h[0], h[len(h)-1]
-	h = h[:len(h)-1]
-	sc.heap = h
-	for i := 0; len(h) > 0; {
-		child := 2*i + 1
-		if child+1 < len(h) && h[child+1] < h[child] {
-			child++
-		}
-		if child >= len(h) || h[child] >= x {
-			h[i] = x
-			break
-		}
-		h[i] = h[child]
-		i = child
-	}
-	return top
 }
