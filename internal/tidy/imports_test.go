@@ -57,6 +57,17 @@ var table = map[string]string{
 	"checkpoint/export": "checkpoint checkpoint/hf checkpoint/manifest dataset/tokenize proto " +
 		"store",
 
+	"gpu":         "gpu/dl",
+	"gpu/dl":      "",
+	"gpu/cuda":    "gpu gpu/dl",
+	"gpu/nvrtc":   "gpu gpu/dl",
+	"gpu/kernels": "gpu/cuda gpu/nvrtc",
+
+	"gpu/kernels/twin": "",
+
+	"gpu/doctor": "gpu gpu/cuda gpu/nvrtc",
+	"gpu/fake":   "",
+
 	"worker/kernel":     "",
 	"worker/kernel/ref": "worker/kernel",
 	"worker/kernel/cpu": "worker/kernel",
@@ -154,7 +165,7 @@ var owners = map[string][]string{
 	"github.com/parquet-go/":         {"dataset/source"},
 	"github.com/versity/versitygw":   {"tools/s3server"},
 	"github.com/spf13/cobra":         {"cmd/banyan"},
-	"C":                              {"worker/kernel/cpu"},
+	"C":                              {"worker/kernel/cpu", "gpu/dl", "gpu/cuda", "gpu/nvrtc"},
 }
 
 func ownedImports(r *repo) []string {
