@@ -3,9 +3,10 @@ package dataset
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/banyan-train/banyan/dataset/mix"
-	"github.com/banyan-train/banyan/dataset/source"
 	"github.com/banyan-train/banyan/dataset/tokenize"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 	"github.com/banyan-train/banyan/store"
@@ -27,6 +28,9 @@ type Config struct {
 	Tokenizer   tokenize.Tokenizer
 	Stores      store.Opener
 	Lo, Hi      Slot // slots [Lo,Hi) of this stream; none if equal
+	// Stage is the URI of the folder that holds staged sources, and TokenizerID names what their
+	// tokens are made with. Both are needed only where the corpus has staged ones.
+	Stage, TokenizerID string
 }
 
 // ConfigOf is the stream of a resolved run, but for the slots.
@@ -37,7 +41,18 @@ func ConfigOf(r *pb.ResolvedRun, tok tokenize.Tokenizer, stores store.Opener) Co
 		GlobalBatch: int(train.GetGlobalBatch()), BOS: data.GetBos(), DocMask: data.GetDocMask(),
 		Packing: data.GetPacking(), MaxRecord: int64(data.GetMaxRecord()), Seed: train.GetSeed(),
 		Tokenizer: tok, Stores: stores,
+		Stage:       strings.TrimRight(r.GetSpec().GetCheckpoint().GetTo(), "/") + "/staged",
+		TokenizerID: tokenizerID(r.GetTokenizer()),
 	}
+}
+
+// tokenizerID names all that ids depend on.
+func tokenizerID(pin *pb.TokenizerPin) string {
+	if pin == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s %d %d (%s)", pin.GetSha256(), pin.GetEosId(), pin.GetBosId(),
+		tokenizerID(pin.GetBase()))
 }
 
 // Validate checks what does not need the store.
@@ -53,6 +68,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("seq_len is %d, want 1..%d", c.SeqLen, maxSeqLen)
 	case c.GlobalBatch < 1 || c.GlobalBatch > mix.MaxSlots:
 		return fmt.Errorf("global_batch is %d, want 1..%d", c.GlobalBatch, mix.MaxSlots)
+	case c.Stage == "" && slices.ContainsFunc(c.Corpus.GetSources(), (*pb.SourceManifest).GetStaged):
+		return errors.New("no folder for staged sources")
 	case c.Lo < 0 || c.Hi < c.Lo || int(c.Hi) > c.GlobalBatch:
 		return fmt.Errorf("slots [%d,%d) are not within global_batch %d", c.Lo, c.Hi, c.GlobalBatch)
 	}
@@ -84,17 +101,4 @@ func (c *Config) tokens(dst []int32, text string) []int32 {
 		dst = append(dst, eos)
 	}
 	return dst
-}
-
-func (c *Config) openSources() ([]*source.Source, error) {
-	var sources []*source.Source
-	options := source.Options{Seed: c.Seed, Slots: c.GlobalBatch, MaxRecord: c.MaxRecord}
-	for _, m := range c.Corpus.GetSources() {
-		s, err := source.Open(c.Stores, m, options)
-		if err != nil {
-			return nil, err
-		}
-		sources = append(sources, s)
-	}
-	return sources, nil
 }

@@ -198,6 +198,9 @@ func streamID(c *Config) string {
 		for _, how := range howRead(m) { // nothing for plain JSON lines
 			text(how)
 		}
+		if m.GetStaged() {
+			text("staged")
+		}
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }

@@ -3,7 +3,7 @@
 // It owns: pinning a corpus (Pin), the stream of a range of slots (Stream), its cursor, and the
 // ledger digests that prove what was consumed. It composes dataset/mix (which source), source
 // (which text), tokenize and pack (which tokens). It never learns W, never talks to other ranks,
-// and never writes.
+// and writes nothing but staged sources (Stage).
 //
 //	              step t, slot b
 //	mix --------> source s --+
@@ -14,6 +14,9 @@
 // Each slot has a lane per source: a reader and a packer that go on where the lane's last sequence
 // ended. A lane depends on nothing but its own position, so any split of the slots over ranks
 // gives the same sequences.
+//
+// A source with too few blocks for that is staged: packed once as a whole (Stage) and kept in the
+// store (dataset/stage). Its lanes read sequences of a permuted series, each by its number.
 //
 // # Use
 //
@@ -31,7 +34,8 @@
 // # Cursor
 //
 // A position per slot and source: block number, byte offset of the record in its block, and the
-// token of the record that the next sequence starts with; and the state of the mixer, which all
+// token of the record that the next sequence starts with (of a staged source the number of the
+// sequence, in place of the block's); and the state of the mixer, which all
 // ranks share. MergeCursors joins those of all ranks; Open takes any cursor that covers its slots,
 // so a run may resume at another W. Resuming re-reads one record per lane.
 //

@@ -37,7 +37,18 @@ type packer interface {
 var _, _ packer = (*pack.Packer)(nil), (*pack.BestFit)(nil)
 
 // lane is the series of one slot and source. One goroutine at a time uses it.
-type lane struct {
+type lane interface {
+	// next makes the lane's next sequence.
+	next(ctx context.Context) (Sequence, error)
+	// position is where the lane's next sequence starts.
+	position() Position
+	close()
+}
+
+var _, _ lane = (*readLane)(nil), (*stagedLane)(nil)
+
+// readLane reads the blocks of its slot, one after another.
+type readLane struct {
 	slot   Slot
 	index  int // of the source
 	src    *source.Source
@@ -48,13 +59,14 @@ type lane struct {
 	buffer []int32 // tokens of the document in the packer
 }
 
-// newLane opens a lane at a position. It reads nothing yet.
-func newLane(c *Config, slot Slot, index int, src *source.Source, at Position) (*lane, error) {
+// newReadLane opens a lane at a position. It reads nothing yet.
+func newReadLane(c *Config, slot Slot, index int, src *source.Source, at Position,
+) (*readLane, error) {
 	reader, err := src.Reader(int(slot), at.Block, at.Offset)
 	if err != nil {
 		return nil, err
 	}
-	l := &lane{
+	l := &readLane{
 		slot: slot, index: index, src: src, cfg: c, start: at, reader: reader,
 	}
 	// A lane that has given a sequence stands on a record; one that has not, on a block's start.
@@ -72,38 +84,44 @@ func newLane(c *Config, slot Slot, index int, src *source.Source, at Position) (
 	return l, nil
 }
 
-// position is where the lane's next sequence starts.
-func (l *lane) position() Position {
+func (l *readLane) position() Position {
 	if at, ok := l.packer.Position(); ok {
 		return Position(at)
 	}
 	return l.start
 }
 
-// next makes the lane's next sequence.
-func (l *lane) next(ctx context.Context) (Sequence, error) {
+func (l *readLane) next(ctx context.Context) (Sequence, error) {
 	packed, err := l.packer.Next(func() (pack.Document, error) { return l.document(ctx) })
 	if err != nil {
 		return Sequence{}, fmt.Errorf("slot %d: %w", l.slot, err)
 	}
+	return l.cfg.sequence(l.slot, l.index, packed), nil
+}
+
+// close gives back what an open block holds.
+func (l *readLane) close() { l.reader.Close() }
+
+// sequence is a packed sequence with where it belongs, its bytes and its digest.
+func (c *Config) sequence(slot Slot, source int, packed pack.Sequence) Sequence {
 	s := Sequence{
-		Slot: l.slot, Source: l.index, Tokens: packed.Tokens, Pos: packed.Pos,
+		Slot: slot, Source: source, Tokens: packed.Tokens, Pos: packed.Pos,
 		First: packed.First, Targets: packed.Targets, Spans: packed.Spans, Padding: packed.Padding,
-		Digest: sequenceDigest(l.slot, l.index, packed.Spans, packed.Tokens),
+		Digest: sequenceDigest(slot, source, packed.Spans, packed.Tokens),
 	}
 	for _, id := range s.Targets {
 		if id != pack.Masked {
-			s.TargetBytes += int64(l.cfg.Tokenizer.TokenBytes(id))
+			s.TargetBytes += int64(c.Tokenizer.TokenBytes(id))
 		}
 	}
-	return s, nil
+	return s
 }
 
 // keepTokens is the largest token buffer that outlives the document that needed it.
 const keepTokens = 1 << 18
 
 // document reads and tokenizes the next record. Its tokens are valid until the next call.
-func (l *lane) document(ctx context.Context) (pack.Document, error) {
+func (l *readLane) document(ctx context.Context) (pack.Document, error) {
 	doc, err := l.reader.Next(ctx)
 	if errors.Is(err, source.ErrExhausted) && l.src.Once() {
 		return pack.Document{}, pack.ErrEnd

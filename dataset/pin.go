@@ -83,12 +83,12 @@ func pinSource(
 		return nil, err
 	}
 	m.Blocks = layout.Blocks()
-	if m.Blocks < uint64(globalBatch) {
-		return nil, fmt.Errorf("%s: %d bytes make %d blocks of %d bytes, but each of the %d slots "+
-			"(train.global_batch) needs a block of its own: give the source at least %d bytes, or "+
-			"lower train.global_batch to %d (staging of small sources is not there yet)",
-			spec.GetUri(), total, m.Blocks, m.BlockBytes, globalBatch,
-			m.BlockBytes*uint64(globalBatch), m.Blocks)
+	if m.Staged = m.Blocks < uint64(globalBatch); !m.Staged && globalBatch > 1 {
+		starts, err := source.Starts(ctx, op, m)
+		if err != nil {
+			return nil, err
+		}
+		m.Staged = starts < uint64(globalBatch)
 	}
 	return m, nil
 }

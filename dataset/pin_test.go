@@ -121,9 +121,6 @@ func TestPinNamesWhatIsWrongOfAllSources(t *testing.T) {
 	}
 	_, err := Pin(context.Background(), mem, data, 4)
 	for _, want := range []string{
-		`pin source "small": mem://small/a.jsonl: 9000 bytes make 3 blocks of 4096 bytes, but each ` +
-			`of the 4 slots (train.global_batch) needs a block of its own: give the source at least ` +
-			`16384 bytes, or lower train.global_batch to 3`,
 		`pin source "empty": mem://empty/*.jsonl: all 1 files are empty`,
 		`pin source "gone": stat mem://gone/a.jsonl: not found: check the uri`,
 		`pin source "csv": mem://packed/a.csv: .csv files are not read: write it as .jsonl`,
@@ -255,5 +252,29 @@ func TestFilesArePinnedByHash(t *testing.T) {
 	}
 	if !errors.Is(err, store.ErrChanged) || !strings.Contains(err.Error(), dir+"/1.jsonl") {
 		t.Error(err)
+	}
+}
+
+// What has too few blocks with documents for every slot is staged: a small source, one that is one
+// compressed file, and one of long documents.
+func TestPinStages(t *testing.T) {
+	mem := memstore.New()
+	line := func(n int) string { return `{"text":"` + strings.Repeat("x", n) + "\"}\n" }
+	mem.Set("mem://c/small.jsonl", []byte(strings.Repeat(line(80), 100)))
+	mem.Set("mem://c/many.jsonl", []byte(strings.Repeat(line(80), 1000)))
+	mem.Set("mem://c/long.jsonl", []byte(strings.Repeat(line(40<<10), 3)+line(10)))
+	mem.Set("mem://c/huge.jsonl", []byte(strings.Repeat(line(12<<20), 3)))
+	mem.Set("mem://c/broken.jsonl", []byte(strings.Repeat("x\n", 20000)))
+	for name, want := range map[string]bool{
+		"small": true, "many": false, "long": true, "huge": true, "broken": false,
+	} {
+		uri := "mem://c/" + name + ".jsonl"
+		data := &pb.Data{Sources: []*pb.Source{{Name: name, Uri: uri, Weight: 1}}}
+		corpus, err := Pin(t.Context(), mem, data, 8)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if got := corpus.Sources[0].Staged; got != want {
+			t.Errorf("%s: staged is %v (%d blocks)", name, got, corpus.Sources[0].Blocks)
+		}
 	}
 }

@@ -57,9 +57,7 @@ func (c *SetConfig) ID() string {
 	h := sha256.New()
 	fmt.Fprintf(h, "banyan set v1\n%q %d %d %v %v %d\n", c.Manifest.GetTextField(), c.SeqLen,
 		c.MaxSequences, c.BOS, c.DocMask, c.Tokenizer.VocabSize())
-	for _, f := range c.Manifest.GetFiles() {
-		fmt.Fprintf(h, "%d %q\n", f.GetSize(), f.GetEtag())
-	}
+	contents(h, c.Manifest)
 	for _, how := range howRead(c.Manifest) {
 		fmt.Fprintf(h, "%s\n", how)
 	}
@@ -70,7 +68,7 @@ func (c *SetConfig) ID() string {
 // for training, from the first on, once. The order depends on nothing else. It holds one sequence
 // and one window of a file. One goroutine at a time uses it.
 type Set struct {
-	lane *lane
+	lane *readLane
 	left int // sequences; -1: all
 }
 
@@ -95,7 +93,7 @@ func openSet(c SetConfig) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := newLane(cfg, 0, 0, src, Position{})
+	l, err := newReadLane(cfg, 0, 0, src, Position{})
 	if err != nil {
 		return nil, err
 	}

@@ -9,13 +9,24 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/banyan-train/banyan/dataset/mix"
+	"github.com/banyan-train/banyan/dataset/source"
 )
 
 // Bounds of the background work of a stream.
 const (
-	ahead   = 2 // finished steps that wait for Next, beside the one being made
 	readers = 8 // slots read, tokenized and packed at once
+	// Finished steps that wait for Next, beside the one being made: as many as memory allows, so
+	// that a store that is silent for seconds is not felt.
+	aheadBytes            = 32 << 20
+	aheadLeast, aheadMost = 2, 64
 )
+
+// ahead is how many steps a stream works ahead.
+func (c *Config) ahead() int {
+	const perInput = 4 * 4 // bytes of token, position, first and target
+	step := perInput * c.SeqLen * max(1, int(c.Hi-c.Lo))
+	return min(max(aheadBytes/step, aheadLeast), aheadMost)
+}
 
 // ErrClosed is what Next returns after Close.
 var ErrClosed = errors.New("stream closed")
@@ -33,7 +44,7 @@ type Stream struct {
 	cfg    Config
 	id     string
 	mixer  *mix.Mixer
-	lanes  [][]*lane // by slot from Lo, then by source
+	lanes  [][]lane // by slot from Lo, then by source
 	out    chan *Batch
 	err    error // set before out is closed
 	cancel context.CancelFunc
@@ -43,7 +54,7 @@ type Stream struct {
 // Open starts a stream after the step at which a cursor stands; nil: from the first. The cursor
 // may cover more slots than [Lo,Hi). ctx bounds Open only. The caller must Close the stream.
 func Open(ctx context.Context, cfg Config, at *Cursor) (*Stream, error) {
-	s, err := open(cfg, at)
+	s, err := open(ctx, cfg, at)
 	if err != nil {
 		return nil, fmt.Errorf("open dataset: %w", err)
 	}
@@ -52,11 +63,12 @@ func Open(ctx context.Context, cfg Config, at *Cursor) (*Stream, error) {
 	return s, nil
 }
 
-func open(cfg Config, at *Cursor) (*Stream, error) {
+func open(ctx context.Context, cfg Config, at *Cursor) (*Stream, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Stream{cfg: cfg, id: streamID(&cfg), out: make(chan *Batch, ahead),
+	cfg.Stores = newPatient(cfg.Stores)
+	s := &Stream{cfg: cfg, id: streamID(&cfg), out: make(chan *Batch, cfg.ahead()),
 		busy: make([]atomic.Int64, len(cfg.Corpus.GetSources()))}
 	var err error
 	if at == nil {
@@ -67,24 +79,50 @@ func open(cfg Config, at *Cursor) (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	sources, err := cfg.openSources()
+	openers, err := cfg.openSources(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for slot := cfg.Lo; slot < cfg.Hi; slot++ {
-		lanes := make([]*lane, len(sources))
-		for i, src := range sources {
+		lanes := make([]lane, len(openers))
+		for i, open := range openers {
 			position := Position{Block: uint64(slot)}
 			if at != nil {
 				position = at.Slots[slot-at.Lo][i]
 			}
-			if lanes[i], err = newLane(&cfg, slot, i, src, position); err != nil {
+			if lanes[i], err = open(slot, position); err != nil {
 				return nil, err
 			}
 		}
 		s.lanes = append(s.lanes, lanes)
 	}
 	return s, nil
+}
+
+// openSources returns what opens the lanes of each source.
+func (c *Config) openSources(ctx context.Context) ([]func(Slot, Position) (lane, error), error) {
+	var openers []func(Slot, Position) (lane, error)
+	options := source.Options{Seed: c.Seed, Slots: c.GlobalBatch, MaxRecord: c.MaxRecord}
+	for i, m := range c.Corpus.GetSources() {
+		if m.GetStaged() {
+			array, err := c.OpenStaged(ctx, m)
+			if err != nil {
+				return nil, err
+			}
+			openers = append(openers, func(slot Slot, at Position) (lane, error) {
+				return newStagedLane(c, slot, i, array, at)
+			})
+			continue
+		}
+		src, err := source.Open(c.Stores, m, options)
+		if err != nil {
+			return nil, err
+		}
+		openers = append(openers, func(slot Slot, at Position) (lane, error) {
+			return newReadLane(c, slot, i, src, at)
+		})
+	}
+	return openers, nil
 }
 
 // check refuses a cursor that is not of this stream, or lacks slots.
@@ -138,6 +176,13 @@ func (s *Stream) Close() {
 
 func (s *Stream) produce(ctx context.Context) {
 	defer close(s.out)
+	defer func() {
+		for _, lanes := range s.lanes {
+			for _, l := range lanes {
+				l.close()
+			}
+		}
+	}()
 	for {
 		b, err := s.step(ctx)
 		if err != nil {

@@ -313,6 +313,7 @@ func TestNextWorksAheadInBounds(t *testing.T) {
 	s := mustOpen(t, cfg, nil)
 	b := mustNext(t, s)
 	s.Close() // waits for the background, which had all the time to run away
+	ahead := uint64(cfg.ahead())
 	if ran := s.mixer.Step() - b.Step; ran > ahead+2 {
 		t.Errorf("%d steps ahead, want at most %d", ran, ahead+2)
 	}

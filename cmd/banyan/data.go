@@ -71,6 +71,11 @@ func why(cmd *cobra.Command, name string, step uint64, o whyOptions) error {
 	if step <= uint64(len(h.curve)) {
 		want = h.curve[step-1].GetDataDigest()
 	}
+	cleanup, err := stagedOf(ctx, &h.cfg)
+	if err != nil {
+		return err
+	}
+	defer cleanup()
 	account, err := trace.Why(ctx, h.cfg, from, step, want)
 	if err != nil {
 		return err
@@ -108,6 +113,11 @@ func auditCommand() *cobra.Command {
 				return fmt.Errorf("run %s has no checkpoint yet: there is no record to audit",
 					h.run.GetId())
 			}
+			cleanup, err := stagedOf(cmd.Context(), &h.cfg)
+			if err != nil {
+				return err
+			}
+			defer cleanup()
 			bar := newBar(cmd.ErrOrStderr(), asJSON)
 			report, err := trace.Audit(cmd.Context(), h.cfg, h.curve, func(step uint64) {
 				bar.show("step", int64(step), int64(len(h.curve)))

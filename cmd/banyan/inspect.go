@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -67,8 +68,13 @@ func inspect(cmd *cobra.Command, path string, set []string, samples int, quiet b
 	}
 	bar := newBar(cmd.ErrOrStderr(), quiet)
 	defer bar.clear()
+	cfg := dataset.ConfigOf(resolved, tok, opener)
+	if cfg.Stage, err = os.MkdirTemp("", "banyan-staged-"); err != nil {
+		return nil, fmt.Errorf("stage sources: %w", err)
+	}
+	defer os.RemoveAll(cfg.Stage)
 	return survey.Run(ctx, survey.Options{
-		Config:  dataset.ConfigOf(resolved, tok, opener),
+		Config:  cfg,
 		Tokens:  resolved.GetTotalSteps() * spec.TokensPerStep(resolved.GetSpec()),
 		Steps:   resolved.GetTotalSteps(),
 		Samples: samples, Progress: bar.show,

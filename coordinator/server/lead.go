@@ -87,6 +87,7 @@ type lead struct {
 	flying    map[checkpointKey]bool // manifests being written
 	waiting   sync.Map               // run -> why the planner cannot place it; read by the services
 	endedAt   map[string]time.Time   // run -> when its last generation ended
+	stalled   map[string]dataWait    // run -> the wait for data that was told
 	storeDown map[string]bool        // run -> its last generation ended because the store was away
 	placedAt  map[string]time.Time   // run -> when its last generation was made
 	began     time.Time              // when this leadership began
@@ -109,6 +110,7 @@ func newLead(cfg Config, p Proposer, m *state.Machine, bus Bus, ended <-chan str
 		shards: map[shardKey]*pb.ShardReport{}, flying: map[checkpointKey]bool{},
 		endedAt:  map[string]time.Time{},
 		placedAt: map[string]time.Time{}, storeDown: map[string]bool{},
+		stalled: map[string]dataWait{},
 	}
 	l.recorders = newRecorders(cfg, bus, l.post)
 	return l
@@ -283,6 +285,7 @@ func (l *lead) heard(s *session, r *pb.RankReport) bool {
 		now.movedAt = old.movedAt
 	}
 	l.reports[k] = now
+	l.stall(run)
 	return old == nil || old.GetPhase() != r.GetPhase()
 }
 

@@ -158,6 +158,12 @@ func (w *watcher) hurry(ctx context.Context, item *pb.WatchItem) error {
 		return w.step(ctx, s)
 	}
 	e := item.GetEvent()
+	if e.GetIndex() == 0 { // of the moment: nothing to who is not there yet, or no longer
+		if w.last+1 != e.GetStep() {
+			return nil
+		}
+		return w.put(item)
+	}
 	if closing(e) && w.last < e.GetStep() {
 		return nil
 	}

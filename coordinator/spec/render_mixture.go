@@ -3,6 +3,7 @@ package spec
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/banyan-train/banyan/dataset"
@@ -24,11 +25,21 @@ func renderMixture(w io.Writer, r *pb.ResolvedRun) {
 		if e.Known {
 			epochs = fmt.Sprintf("%.2f", e.Planned)
 		}
-		fmt.Fprintf(tw, "  %s\t%s\t%.2f%%\t%s\t%s\t%d\t%s\t%d x %s\n", src.GetName(), src.GetLang(),
+		blocks := fmt.Sprintf("%d x %s", src.GetBlocks(), bytesText(int64(src.GetBlockBytes())))
+		if src.GetStaged() {
+			blocks = "staged"
+		}
+		fmt.Fprintf(tw, "  %s\t%s\t%.2f%%\t%s\t%s\t%d\t%s\t%s\n", src.GetName(), src.GetLang(),
 			100*e.Share, withCommas(e.Tokens), epochs, len(src.GetFiles()),
-			bytesText(int64(size)), src.GetBlocks(), bytesText(int64(src.GetBlockBytes())))
+			bytesText(int64(size)), blocks)
 	}
 	flush(tw)
+	if slices.ContainsFunc(r.GetCorpus().GetSources(), (*pb.SourceManifest).GetStaged) {
+		fmt.Fprintf(w, "\n  staged: too few documents can be found without reading those before them "+
+			"for each of the %d\n  slots to read its own; the ranks tokenize the source once, before "+
+			"the first step, into\n  %s/staged\n", r.GetSpec().GetTrain().GetGlobalBatch(),
+			strings.TrimRight(r.GetSpec().GetCheckpoint().GetTo(), "/"))
+	}
 	renderUnit(w, r)
 	renderSegments(w, r)
 }

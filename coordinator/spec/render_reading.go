@@ -45,9 +45,11 @@ func readingNotes(m *pb.SourceManifest) []string {
 	}
 	note("parquet", "%s parquet: %s is cut at %s row groups")
 	note("frames", "%s zstd in frames: %s is cut between %s frames")
-	note("gzip", "%s gzip, which cannot be sought: %s is one block, read from %s start at a resume")
-	note("zstd", "%s zstd of one frame, or too large to look for frames without a seek table: %s is "+
-		"one block, read from %s start at a resume")
+	if !m.GetStaged() { // else it is read once, from start to end
+		note("gzip", "%s gzip, which cannot be sought: %s is one block, read from %s start at a resume")
+		note("zstd", "%s zstd of one frame, or too large to look for frames without a seek table: %s "+
+			"is one block, read from %s start at a resume")
+	}
 	if d := m.GetDocument(); d != pb.Document_DOCUMENT_UNSPECIFIED {
 		notes = append(notes, "a document of a text file is a "+word(d))
 	}

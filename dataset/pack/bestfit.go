@@ -35,6 +35,7 @@ type BestFit struct {
 
 	doc    Document // being cut; its tokens are valid until the next pull
 	token  int      // of doc, at which the next piece starts; len(doc.Tokens): it is used up
+	ended  bool     // no document follows doc
 	resume *Position
 }
 
@@ -62,7 +63,8 @@ func (p *BestFit) Position() (Position, bool) {
 }
 
 // Next makes the next sequence. It pulls as many documents as its window takes. After an error of
-// pull the packer is of no more use.
+// pull the packer is of no more use, except that at the end of the series (ErrEnd) it goes on until
+// no piece is left, and then fails with ErrEnd.
 func (p *BestFit) Next(pull func() (Document, error)) (Sequence, error) {
 	if err := p.fill(pull); err != nil {
 		return Sequence{}, err
@@ -78,22 +80,22 @@ func (p *BestFit) Next(pull func() (Document, error)) (Sequence, error) {
 		p.taken |= 1 << i
 		x.tokens = nil
 	}
-	s.mark(true)
-	if filled <= p.seqLen {
-		s.pad(filled)
-		s.Padding = p.seqLen - filled
-	}
+	s.mark(true, filled)
 	p.trim()
 	return s, nil
 }
 
-// fill cuts pieces until the window is full and holds one that is not taken.
+// fill cuts pieces until the window is full, and sees to it that it holds one that is not taken.
 func (p *BestFit) fill(pull func() (Document, error)) error {
-	for len(p.window) < maxWindow && p.held < maxHeld*(p.seqLen+1) {
-		if err := p.cut(pull); err != nil {
+	for !p.ended && len(p.window) < maxWindow && p.held < maxHeld*(p.seqLen+1) {
+		err := p.cut(pull)
+		if p.ended = errors.Is(err, ErrEnd); err != nil && !p.ended {
 			return err
 		}
 		p.trim()
+	}
+	if p.held == 0 {
+		return ErrEnd
 	}
 	return nil
 }

@@ -114,14 +114,20 @@ func (p *Packer) Next(pull func() (Document, error)) (Sequence, error) {
 			break
 		}
 	}
-	s.mark(p.docMask)
+	s.mark(p.docMask, filled)
 	if filled > n {
 		p.token-- // the last token is the next sequence's first
-	} else {
-		s.pad(filled)
-		s.Padding = n - filled
 	}
 	return s, nil
+}
+
+// Restore is the sequence that a packer made of these tokens and spans; what they lack of seqLen+1
+// tokens is padding.
+func Restore(seqLen int, docMask bool, tokens []int32, spans []Span) Sequence {
+	s := newSequence(seqLen)
+	s.Spans = spans
+	s.mark(docMask, copy(s.Tokens, tokens))
+	return s
 }
 
 func (p *Packer) pull(pull func() (Document, error)) error {
@@ -143,9 +149,9 @@ func (p *Packer) pull(pull func() (Document, error)) error {
 	return nil
 }
 
-// pad masks what follows the last token of a series: it sees itself alone, and the last token has
-// no target.
+// pad masks what follows the last document: it sees itself alone, and the last token has no target.
 func (s *Sequence) pad(filled int) {
+	s.Padding = len(s.Targets) - filled
 	for i := filled - 1; i < len(s.Targets); i++ {
 		s.Targets[i] = Masked
 	}
@@ -154,8 +160,16 @@ func (s *Sequence) pad(filled int) {
 	}
 }
 
-// mark fills Pos, First and Targets from Tokens and Spans.
-func (s *Sequence) mark(docMask bool) {
+// mark fills Pos, First and Targets from Spans and Tokens, of which so many are there.
+func (s *Sequence) mark(docMask bool, filled int) {
+	s.show(docMask)
+	if filled <= len(s.Targets) {
+		s.pad(filled)
+	}
+}
+
+// show says what each token sees, and what it has to say.
+func (s *Sequence) show(docMask bool) {
 	copy(s.Targets, s.Tokens[1:])
 	if !docMask {
 		for i := range s.Pos {

@@ -1,6 +1,7 @@
 package pack
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -19,12 +20,13 @@ var update = flag.Bool("update", false, "write the golden files anew")
 type series struct {
 	lengths []int
 	next    int
+	end     error // behind the last; nil: errCut
 	buffer  []int32
 }
 
 func (s *series) pull() (Document, error) {
 	if s.next == len(s.lengths) {
-		return Document{}, errors.New("the series has ended")
+		return Document{}, cmp.Or(s.end, errCut)
 	}
 	i := s.next
 	s.next++
@@ -34,6 +36,8 @@ func (s *series) pull() (Document, error) {
 	}
 	return Document{Block: uint64(i), Start: int64(i * 100), Offset: int64(i), Tokens: s.buffer}, nil
 }
+
+var errCut = errors.New("the series is cut")
 
 func id(doc, token int) int32 { return int32(doc*1000 + token) }
 

@@ -22,6 +22,8 @@ type Options struct {
 	// Once reads the blocks in the order in which they lie in the files, each once: after the last,
 	// a Reader fails with ErrExhausted. Seed and the manifest's max_epochs do not matter.
 	Once bool
+	// Until, with Once, is the block number that a Reader stops before, with ErrExhausted; 0: none.
+	Until uint64
 }
 
 // Source is one pinned source, ready to be read. It is safe for concurrent use; its Readers are
@@ -85,6 +87,9 @@ func Open(stores store.Opener, m *pb.SourceManifest, o Options) (*Source, error)
 	}
 	if s.maxEpochs > 0 && s.maxEpochs < float64(math.MaxInt64/k) {
 		s.limit = uint64(math.Ceil(s.maxEpochs * float64(k)))
+	}
+	if s.once && o.Until > 0 {
+		s.limit = min(s.limit, o.Until)
 	}
 	return s, nil
 }

@@ -40,7 +40,7 @@ type Sample struct {
 
 // Options say how a survey is made.
 type Options struct {
-	Config   dataset.Config // all of it but the slots
+	Config   dataset.Config // all of it but the slots; Stage is a folder to be thrown away
 	Tokens   uint64         // planned targets of the run
 	Steps    uint64         // of the run
 	Samples  int            // sequences shown of each source
@@ -112,6 +112,9 @@ func (r *Report) sample(ctx context.Context, o *Options) error {
 	}
 	cfg := o.Config
 	cfg.Lo, cfg.Hi = 0, dataset.Slot(cfg.GlobalBatch)
+	if err := dataset.Stage(ctx, cfg, 0, 1, func(string, uint64) {}); err != nil {
+		return err
+	}
 	stream, err := dataset.Open(ctx, cfg, nil)
 	if err != nil {
 		return err

@@ -36,6 +36,9 @@ func Audit(ctx context.Context, cfg dataset.Config, curve []*pb.StepRecord,
 	progress func(step uint64),
 ) (*Report, error) {
 	a := newAuditor(&cfg)
+	if err := a.openStaged(ctx); err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
 	for i, record := range curve {
 		if record.GetStep() != uint64(i)+1 {
 			return nil, fmt.Errorf("audit: the record behind step %d is of step %d", i,
@@ -44,7 +47,7 @@ func Audit(ctx context.Context, cfg dataset.Config, curve []*pb.StepRecord,
 	}
 	err := replay(ctx, cfg, Origin{}, uint64(len(curve)),
 		func(b *dataset.Batch, digest string) error {
-			if err := a.step(b, digest, curve[b.Step-1]); err != nil {
+			if err := a.step(ctx, b, digest, curve[b.Step-1]); err != nil {
 				return err
 			}
 			progress(b.Step)
@@ -60,6 +63,7 @@ type auditor struct {
 	cfg    *dataset.Config
 	report Report
 	lanes  map[laneKey]*lane
+	staged []*staged // by source; nil: it is read by blocks
 }
 
 type laneKey struct {
@@ -70,13 +74,16 @@ type laneKey struct {
 // lane is the end of what a slot has consumed of a source.
 type lane struct {
 	last dataset.Span
-	end  int // token of the last document behind the last span
+	end  int   // token of the last document behind the last span
+	eos  int32 // the last token of a staged series
+	free bool  // it belongs to no slot: the series of a staged source
 
 	documents map[documentKey]*document // best_fit only: those not settled yet
 }
 
 func newAuditor(cfg *dataset.Config) *auditor {
-	a := &auditor{cfg: cfg, lanes: map[laneKey]*lane{}}
+	a := &auditor{cfg: cfg, lanes: map[laneKey]*lane{},
+		staged: make([]*staged, len(cfg.Corpus.GetSources()))}
 	for _, m := range cfg.Corpus.GetSources() {
 		a.report.Sources = append(a.report.Sources, SourceReport{Name: m.GetName(),
 			Lang: m.GetLang()})
@@ -84,12 +91,14 @@ func newAuditor(cfg *dataset.Config) *auditor {
 	return a
 }
 
-func (a *auditor) step(b *dataset.Batch, digest string, record *pb.StepRecord) error {
+func (a *auditor) step(ctx context.Context, b *dataset.Batch, digest string,
+	record *pb.StepRecord,
+) error {
 	if digest != record.GetDataDigest() {
 		return differs(b.Step, digest, record.GetDataDigest())
 	}
 	for i := range b.Sequences {
-		if err := a.sequence(&b.Sequences[i]); err != nil {
+		if err := a.sequence(ctx, &b.Sequences[i]); err != nil {
 			return fmt.Errorf("step %d, slot %d: %w", b.Step, b.Sequences[i].Slot, err)
 		}
 	}
@@ -106,15 +115,40 @@ func (a *auditor) step(b *dataset.Batch, digest string, record *pb.StepRecord) e
 	return nil
 }
 
-// sequence proves that a sequence goes on where its lane stood (I2).
-func (a *auditor) sequence(s *dataset.Sequence) error {
-	key := laneKey{s.Slot, s.Source}
-	l, begun := a.lanes[key]
-	if !begun {
-		l = &lane{}
-		a.lanes[key] = l
+// sequence proves that a sequence is the next of its lane (I2), and counts it.
+func (a *auditor) sequence(ctx context.Context, s *dataset.Sequence) error {
+	if st := a.staged[s.Source]; st != nil {
+		if err := st.next(ctx, s); err != nil {
+			return err
+		}
+	} else {
+		key := laneKey{s.Slot, s.Source}
+		if a.lanes[key] == nil {
+			a.lanes[key] = &lane{}
+		}
+		if err := a.goOn(a.lanes[key], s); err != nil {
+			return err
+		}
 	}
 	source := &a.report.Sources[s.Source]
+	for _, span := range s.Spans {
+		if span.Token == 0 {
+			source.Documents++
+		}
+	}
+	for _, id := range s.Targets {
+		if id >= 0 {
+			source.Targets++
+			a.report.Targets++
+		}
+	}
+	source.Sequences++
+	return nil
+}
+
+// goOn proves that a sequence goes on where its lane stood.
+func (a *auditor) goOn(l *lane, s *dataset.Sequence) error {
+	begun := l.end > 0
 	whole := a.cfg.Packing == pb.Packing_BEST_FIT
 	at := 0
 	for i, span := range s.Spans {
@@ -133,28 +167,18 @@ func (a *auditor) sequence(s *dataset.Sequence) error {
 		if err != nil {
 			return err
 		}
-		if span.Token == 0 {
-			source.Documents++
-		}
 		at += span.Count
 		if eos, _ := a.cfg.Tokenizer.EOS(); !whole && i+1 < len(s.Spans) && s.Tokens[at-1] != eos {
 			return fmt.Errorf("the document at %s is left before its end",
 				a.place(s.Source, span))
 		}
-		if span.Block%uint64(a.cfg.GlobalBatch) != uint64(s.Slot) {
+		if !l.free && span.Block%uint64(a.cfg.GlobalBatch) != uint64(s.Slot) {
 			return fmt.Errorf("block number %d is not of this slot", span.Block)
 		}
 		if !whole || span.Block >= l.last.Block {
 			l.last, l.end = span, span.Token+span.Count
 		}
 	}
-	for _, id := range s.Targets {
-		if id >= 0 {
-			source.Targets++
-			a.report.Targets++
-		}
-	}
-	source.Sequences++
 	return nil
 }
 
@@ -195,6 +219,9 @@ func (a *auditor) finish() *Report {
 		s.Planned = planned[i]
 		if all > 0 {
 			s.Share = float64(s.Sequences) / float64(all)
+		}
+		if a.staged[i] != nil {
+			s.Epochs = a.staged[i].epochs()
 		}
 		blocks := a.cfg.Corpus.GetSources()[i].GetBlocks()
 		for key, l := range a.lanes {

@@ -41,10 +41,10 @@ func TestI2_ATokenTwiceOrLeftOutIsFound(t *testing.T) {
 		file := &pb.PinnedFile{Uri: "file:///corpus"}
 		a := newAuditor(&dataset.Config{GlobalBatch: 2, Tokenizer: onlyEOS{}, Corpus: &pb.Corpus{
 			Sources: []*pb.SourceManifest{{Name: "s", Files: []*pb.PinnedFile{file}}}}})
-		if err := a.sequence(&first); err != nil {
+		if err := a.sequence(t.Context(), &first); err != nil {
 			t.Fatal(err)
 		}
-		err := a.sequence(&second)
+		err := a.sequence(t.Context(), &second)
 		switch {
 		case want == "" && err != nil:
 			t.Errorf("%v", err)

@@ -34,7 +34,7 @@ func TestI2_APartOfADocumentTwiceOrLeftOutIsFound(t *testing.T) {
 		var err error
 		for i := range c.sequences {
 			if err == nil {
-				err = a.sequence(&c.sequences[i])
+				err = a.sequence(t.Context(), &c.sequences[i])
 			}
 		}
 		for key, l := range a.lanes {

@@ -106,6 +106,39 @@ func TestI2_AuditOfBestFit(t *testing.T) {
 	}
 }
 
+// stagedConfig is config with both sources staged.
+func stagedConfig(t *testing.T, packing pb.Packing) dataset.Config {
+	t.Helper()
+	cfg := config(t)
+	cfg.Packing, cfg.Stage = packing, t.TempDir()
+	for _, m := range cfg.Corpus.Sources {
+		m.Staged = true
+	}
+	must(t, dataset.Stage(t.Context(), cfg, 0, 1, func(string, uint64) {}))
+	return cfg
+}
+
+func TestI2_AuditOfStagedSources(t *testing.T) {
+	for _, packing := range []pb.Packing{pb.Packing_CONCAT, pb.Packing_BEST_FIT} {
+		const steps = 400
+		cfg := stagedConfig(t, packing)
+		curve, cursors := record(t, cfg, steps)
+		report, err := trace.Audit(t.Context(), cfg, curve, func(uint64) {})
+		must(t, err)
+		for _, s := range report.Sources {
+			if s.Sequences == 0 || s.Documents == 0 || s.Epochs < 0.5 {
+				t.Errorf("%v: %+v", packing, s)
+			}
+		}
+		from := trace.Origin{Cursor: cursors[80], Digest: curve[80].GetDataDigest()}
+		account, err := trace.Why(t.Context(), cfg, from, 90, curve[89].GetDataDigest())
+		must(t, err)
+		if !account.Verified || len(account.Passages) == 0 || account.Passages[0].Text == "" {
+			t.Errorf("%v: account %+v", packing, account)
+		}
+	}
+}
+
 func TestAuditNamesTheFirstStepThatDiffers(t *testing.T) {
 	cfg := config(t)
 	curve, _ := record(t, cfg, 20)

@@ -44,10 +44,11 @@ var table = map[string]string{
 
 	"dataset/tokenize/sentencepiece": "dataset/tokenize/pieces",
 
+	"dataset/stage":  "dataset/pack store",
 	"dataset/survey": "dataset dataset/source dataset/tokenize proto store",
 	"dataset/trace":  "dataset proto",
 
-	"dataset": "dataset/mix dataset/pack dataset/source dataset/tokenize proto store",
+	"dataset": "dataset/mix dataset/pack dataset/source dataset/stage dataset/tokenize proto store",
 
 	"checkpoint/safetensors": "",
 	"checkpoint/manifest":    "",

@@ -158,7 +158,7 @@ func mark(k pb.EventKind) string {
 		return "✗"
 	case pb.EventKind_REWIND:
 		return "↺"
-	case pb.EventKind_UPDATE_SKIPPED, pb.EventKind_GUARD_ALARM:
+	case pb.EventKind_UPDATE_SKIPPED, pb.EventKind_GUARD_ALARM, pb.EventKind_DATA_LATE:
 		return "!"
 	case pb.EventKind_CHECKPOINT_COMMITTED, pb.EventKind_RUN_SUCCEEDED:
 		return "✓"

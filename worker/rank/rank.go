@@ -138,6 +138,13 @@ func (r *rank) Step(step uint64) {
 	r.must(r.report(&pb.RankReport{Phase: pb.RankPhase_STEPPING, Step: step, Beat: r.beat}))
 }
 
+// Waiting implements train.Sink. Step's next report ends it too.
+func (r *rank) Waiting(sources []string) {
+	r.beat++
+	r.must(r.report(&pb.RankReport{Phase: pb.RankPhase_STEPPING, Step: r.step, Beat: r.beat,
+		WaitingFor: sources}))
+}
+
 // Stopped implements train.Sink.
 func (r *rank) Stopped(why string) { r.stopped = why }
 

@@ -216,6 +216,8 @@ func (s *sink) Step(step uint64) {
 	}
 }
 
+func (s *sink) Waiting([]string) {}
+
 func (s *sink) Stopped(why string) {
 	s.g.mu.Lock()
 	defer s.g.mu.Unlock()

@@ -34,6 +34,7 @@ type Sink interface {
 	Record(*pb.StepRecord)        // rank 0: the record of a step
 	Shard(report *pb.ShardReport) // this rank's part of a checkpoint is durable
 	Stopped(why string)           // Run will return nil before the last step: not a failure
+	Waiting(sources []string)     // data of these is late; none: it has come
 }
 
 // Control is what the outside tells the loop.
@@ -150,7 +151,7 @@ func (t *trainer) openData(ctx context.Context, tokenizer tokenize.Tokenizer,
 ) (*dataset.Stream, error) {
 	cfg := dataset.ConfigOf(t.resolved, tokenizer, t.opener)
 	cfg.Lo, cfg.Hi = dataset.Slot(t.layout.slots.Lo), dataset.Slot(t.layout.slots.Hi)
-	stream, err := dataset.Open(ctx, cfg, at)
+	stream, err := t.openStream(ctx, cfg, at)
 	if err != nil {
 		return nil, fmt.Errorf("open data: %w", err)
 	}

@@ -70,9 +70,11 @@ func TestI3_UnevenShards(t *testing.T) {
 }
 
 // TestI2_ResumeInAnotherWorld stops a run in one world and goes on in others: the surviving
-// history is that of an undisturbed run, data, curve and weights alike.
+// history is that of an undisturbed run, data, curve and weights alike. One of its sources is
+// staged: by one rank for the undisturbed run, by three for the other.
 func TestI2_ResumeInAnotherWorld(t *testing.T) {
 	f := newFixture(t, small)
+	f.resolved.GetCorpus().GetSources()[0].Staged = true
 	control := &generation{f: f, number: 1, world: 1, threads: 1}
 	control.run(t)
 	g := f.with(t, func(*pb.Train) {})

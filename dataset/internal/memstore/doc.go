@@ -1,7 +1,7 @@
 // Package memstore is a store in memory, for the tests below dataset: objects that a test can
 // change, break and count the reads of.
 //
-// It owns nothing beyond the test that made it, and never writes through store.Bucket.
+// It owns nothing beyond the test that made it, and never deletes.
 //
 //	m := memstore.New()
 //	m.Set("mem://corpus/a.jsonl", data)

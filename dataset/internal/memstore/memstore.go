@@ -59,9 +59,25 @@ func info(key string, o object) store.Info {
 	return store.Info{Key: key, Size: int64(len(o.data)), ETag: o.etag}
 }
 
-// Put is not there.
-func (s *Store) Put(context.Context, string, io.ReadSeeker, int64, bool) (store.Info, error) {
-	return store.Info{}, errors.ErrUnsupported
+// Put implements store.Bucket.
+func (s *Store) Put(
+	ctx context.Context, key string, body io.ReadSeeker, _ int64, ifAbsent bool,
+) (store.Info, error) {
+	if err := ctx.Err(); err != nil {
+		return store.Info{}, err
+	}
+	data, err := io.ReadAll(body)
+	if err != nil {
+		return store.Info{}, err
+	}
+	s.mu.Lock()
+	_, there := s.objects[key]
+	s.mu.Unlock()
+	if there && ifAbsent {
+		return store.Info{}, fmt.Errorf("put %s: %w", key, store.ErrExists)
+	}
+	s.Set(key, data)
+	return s.Stat(ctx, key)
 }
 
 // Delete is not there.

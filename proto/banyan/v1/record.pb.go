@@ -44,6 +44,8 @@ const (
 	EventKind_UPDATE_SKIPPED         EventKind = 15 // the spike policy left an update out
 	EventKind_GUARD_ALARM            EventKind = 16 // a held-out set is being forgotten
 	EventKind_WEIGHTS_SET            EventKind = 17 // the mixture changes after `step`
+	EventKind_DATA_LATE              EventKind = 18 // the next step waits for data; text says of which sources
+	EventKind_DATA_BACK              EventKind = 19 // it goes on
 )
 
 // Enum value maps for EventKind.
@@ -67,6 +69,8 @@ var (
 		15: "UPDATE_SKIPPED",
 		16: "GUARD_ALARM",
 		17: "WEIGHTS_SET",
+		18: "DATA_LATE",
+		19: "DATA_BACK",
 	}
 	EventKind_value = map[string]int32{
 		"EVENT_KIND_UNSPECIFIED": 0,
@@ -87,6 +91,8 @@ var (
 		"UPDATE_SKIPPED":         15,
 		"GUARD_ALARM":            16,
 		"WEIGHTS_SET":            17,
+		"DATA_LATE":              18,
+		"DATA_BACK":              19,
 	}
 )
 
@@ -600,7 +606,8 @@ func (x *Timings) GetWorld() uint32 {
 }
 
 // Event is something that happened to a run. Its index is the Raft index that made it so; 0 for an
-// event that follows from the record of its step, which it precedes.
+// event that follows from the record of its step, which it precedes, and for one that concerns the
+// moment alone and is not kept (DATA_LATE, DATA_BACK).
 type Event struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Index      uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
@@ -850,7 +857,7 @@ const file_banyan_v1_record_proto_rawDesc = "" +
 	"\tWatchItem\x12+\n" +
 	"\x04step\x18\x01 \x01(\v2\x15.banyan.v1.StepRecordH\x00R\x04step\x12(\n" +
 	"\x05event\x18\x02 \x01(\v2\x10.banyan.v1.EventH\x00R\x05eventB\x06\n" +
-	"\x04item*\xf2\x02\n" +
+	"\x04item*\x90\x03\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fRUN_LAUNCHED\x10\x01\x12\x17\n" +
@@ -872,7 +879,9 @@ const file_banyan_v1_record_proto_rawDesc = "" +
 	"\aWAITING\x10\x0e\x12\x12\n" +
 	"\x0eUPDATE_SKIPPED\x10\x0f\x12\x0f\n" +
 	"\vGUARD_ALARM\x10\x10\x12\x0f\n" +
-	"\vWEIGHTS_SET\x10\x11B9Z7github.com/banyan-train/banyan/proto/banyan/v1;banyanv1b\x06proto3"
+	"\vWEIGHTS_SET\x10\x11\x12\r\n" +
+	"\tDATA_LATE\x10\x12\x12\r\n" +
+	"\tDATA_BACK\x10\x13B9Z7github.com/banyan-train/banyan/proto/banyan/v1;banyanv1b\x06proto3"
 
 var (
 	file_banyan_v1_record_proto_rawDescOnce sync.Once

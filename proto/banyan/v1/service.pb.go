@@ -1753,7 +1753,8 @@ type RankReport struct {
 	Step          uint64                 `protobuf:"varint,6,opt,name=step,proto3" json:"step,omitempty"` // last completed
 	Reason        string                 `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
 	Failure       FailureClass           `protobuf:"varint,8,opt,name=failure,proto3,enum=banyan.v1.FailureClass" json:"failure,omitempty"`
-	Beat          uint64                 `protobuf:"varint,9,opt,name=beat,proto3" json:"beat,omitempty"` // grows with everything the rank does between two steps too; not a stall
+	Beat          uint64                 `protobuf:"varint,9,opt,name=beat,proto3" json:"beat,omitempty"`                               // grows with everything the rank does between two steps too; not a stall
+	WaitingFor    []string               `protobuf:"bytes,10,rep,name=waiting_for,json=waitingFor,proto3" json:"waiting_for,omitempty"` // sources that the next step's data is late from
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1849,6 +1850,13 @@ func (x *RankReport) GetBeat() uint64 {
 		return x.Beat
 	}
 	return 0
+}
+
+func (x *RankReport) GetWaitingFor() []string {
+	if x != nil {
+		return x.WaitingFor
+	}
+	return nil
 }
 
 // ShardReport: this rank's part of a checkpoint is durable in the store.
@@ -2330,7 +2338,7 @@ const file_banyan_v1_service_proto_rawDesc = "" +
 	"\x04stop\x18\n" +
 	" \x01(\bR\x04stop\x12%\n" +
 	"\x0ecommitted_step\x18\v \x01(\x04R\rcommittedStep\x12!\n" +
-	"\fresumed_step\x18\f \x01(\x04R\vresumedStep\"\x8b\x02\n" +
+	"\fresumed_step\x18\f \x01(\x04R\vresumedStep\"\xac\x02\n" +
 	"\n" +
 	"RankReport\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x1e\n" +
@@ -2343,7 +2351,10 @@ const file_banyan_v1_service_proto_rawDesc = "" +
 	"\x04step\x18\x06 \x01(\x04R\x04step\x12\x16\n" +
 	"\x06reason\x18\a \x01(\tR\x06reason\x121\n" +
 	"\afailure\x18\b \x01(\x0e2\x17.banyan.v1.FailureClassR\afailure\x12\x12\n" +
-	"\x04beat\x18\t \x01(\x04R\x04beat\"}\n" +
+	"\x04beat\x18\t \x01(\x04R\x04beat\x12\x1f\n" +
+	"\vwaiting_for\x18\n" +
+	" \x03(\tR\n" +
+	"waitingFor\"}\n" +
 	"\vShardReport\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x1e\n" +
 	"\n" +

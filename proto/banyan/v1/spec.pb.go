@@ -2861,10 +2861,13 @@ type SourceManifest struct {
 	Files      []*PinnedFile          `protobuf:"bytes,7,rep,name=files,proto3" json:"files,omitempty"`
 	MaxEpochs  float64                `protobuf:"fixed64,8,opt,name=max_epochs,json=maxEpochs,proto3" json:"max_epochs,omitempty"`
 	// How text is read; unset where it is the default.
-	Document      Document    `protobuf:"varint,9,opt,name=document,proto3,enum=banyan.v1.Document" json:"document,omitempty"`
-	Normalize     []string    `protobuf:"bytes,10,rep,name=normalize,proto3" json:"normalize,omitempty"`
-	InvalidUtf8   InvalidUtf8 `protobuf:"varint,11,opt,name=invalid_utf8,json=invalidUtf8,proto3,enum=banyan.v1.InvalidUtf8" json:"invalid_utf8,omitempty"`
-	Sample        *Sample     `protobuf:"bytes,20,opt,name=sample,proto3" json:"sample,omitempty"` // where weights in bytes or documents, or max_epochs, need it
+	Document    Document    `protobuf:"varint,9,opt,name=document,proto3,enum=banyan.v1.Document" json:"document,omitempty"`
+	Normalize   []string    `protobuf:"bytes,10,rep,name=normalize,proto3" json:"normalize,omitempty"`
+	InvalidUtf8 InvalidUtf8 `protobuf:"varint,11,opt,name=invalid_utf8,json=invalidUtf8,proto3,enum=banyan.v1.InvalidUtf8" json:"invalid_utf8,omitempty"`
+	Sample      *Sample     `protobuf:"bytes,20,opt,name=sample,proto3" json:"sample,omitempty"` // where weights in bytes or documents, or max_epochs, need it
+	// Too few blocks hold the start of a document for every slot to read its own: the source is
+	// packed once, before the first step, and its sequences are shuffled instead.
+	Staged        bool `protobuf:"varint,21,opt,name=staged,proto3" json:"staged,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2981,6 +2984,13 @@ func (x *SourceManifest) GetSample() *Sample {
 		return x.Sample
 	}
 	return nil
+}
+
+func (x *SourceManifest) GetStaged() bool {
+	if x != nil {
+		return x.Staged
+	}
+	return false
 }
 
 var File_banyan_v1_spec_proto protoreflect.FileDescriptor
@@ -3206,7 +3216,7 @@ const file_banyan_v1_spec_proto_rawDesc = "" +
 	"\tdocuments\x18\x01 \x01(\x04R\tdocuments\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x16\n" +
 	"\x06tokens\x18\x03 \x01(\x04R\x06tokens\x12#\n" +
-	"\rsource_tokens\x18\x04 \x01(\x04R\fsourceTokens\"\xb0\x03\n" +
+	"\rsource_tokens\x18\x04 \x01(\x04R\fsourceTokens\"\xc8\x03\n" +
 	"\x0eSourceManifest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04lang\x18\x02 \x01(\tR\x04lang\x12\x1d\n" +
@@ -3224,7 +3234,8 @@ const file_banyan_v1_spec_proto_rawDesc = "" +
 	"\tnormalize\x18\n" +
 	" \x03(\tR\tnormalize\x129\n" +
 	"\finvalid_utf8\x18\v \x01(\x0e2\x16.banyan.v1.InvalidUtf8R\vinvalidUtf8\x12)\n" +
-	"\x06sample\x18\x14 \x01(\v2\x11.banyan.v1.SampleR\x06sample*c\n" +
+	"\x06sample\x18\x14 \x01(\v2\x11.banyan.v1.SampleR\x06sample\x12\x16\n" +
+	"\x06staged\x18\x15 \x01(\bR\x06staged*c\n" +
 	"\tVocabInit\x12\x1a\n" +
 	"\x16VOCAB_INIT_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eMEAN_SUBTOKENS\x10\x01\x12\f\n" +
