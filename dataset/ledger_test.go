@@ -1,13 +1,17 @@
 package dataset
 
 import (
+	"crypto/sha256"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/banyan-train/banyan/dataset/internal/memstore"
 	"github.com/banyan-train/banyan/dataset/pack"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
@@ -98,17 +102,45 @@ func TestSequencesArePinned(t *testing.T) {
 		chain = ChainDigest(chain, digests)
 		fmt.Fprintf(&out, "step %2d chain %s\n", b.Step, chain)
 	}
-	golden := filepath.Join("testdata", "stream.txt")
+	golden(t, "stream.txt", out.String())
+}
+
+// Staged sources are pinned too: what is kept of them, and the order it is read in.
+func TestStagedSequencesArePinned(t *testing.T) {
+	cfg := stagedConfig(t, 3, []string{text("a", 4, 90, 7), text("b", repeat(12, 0, 300)...)}, 0, 1)
+	mustStage(t, cfg, 1)
+	var out strings.Builder
+	kept := objects(t, cfg.Stores.(*memstore.Store), "mem://run/staged")
+	for _, key := range slices.Sorted(maps.Keys(kept)) {
+		fmt.Fprintf(&out, "%s %x\n", key, sha256.Sum256([]byte(kept[key])))
+	}
+	s := mustOpen(t, cfg, nil)
+	for range 40 {
+		b := mustNext(t, s)
+		for _, q := range b.Sequences {
+			fmt.Fprintf(&out, "step %2d slot %d source %d", b.Step, q.Slot, q.Source)
+			for _, x := range q.Spans {
+				fmt.Fprintf(&out, "  %d:%d:%d+%d", x.Block, x.Start, x.Token, x.Count)
+			}
+			fmt.Fprintln(&out)
+		}
+	}
+	golden(t, "staged.txt", out.String())
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
 	if *update {
-		if err := os.WriteFile(golden, []byte(out.String()), 0o644); err != nil {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(golden)
+	want, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out.String() != string(want) {
-		t.Errorf("the stream changed:\n%s", out.String())
+	if got != string(want) {
+		t.Errorf("%s changed:\n%s", name, got)
 	}
 }

@@ -18,8 +18,9 @@ import (
 )
 
 // A staged source is cut into bundles of consecutive blocks, of about so many bytes of its files.
-// Each is packed by itself, so that ranks share the work; the last sequence of each is padded.
-const bundleBytes = 64 << 20
+// Each is packed by itself, so that ranks share the work; the last sequence of each is padded. A
+// variable so that tests can make it small.
+var bundleBytes = 64e6
 
 // bundle is a range of blocks [first, until) in the order of the files.
 type bundle struct{ first, until uint64 }

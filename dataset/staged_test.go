@@ -61,10 +61,19 @@ func TestI2StagedSequencesAreTheSameForEveryWorldAndFailureSchedule(t *testing.T
 	const slots, steps = 5, 24
 	contents := []string{text("a", 4, 90, 7), text("b", repeat(30, 0, 300)...),
 		text("c", repeat(40, 0, 90)...), text("d", 3000)}
-	for _, packing := range []pb.Packing{pb.Packing_CONCAT, pb.Packing_BEST_FIT} {
+	defer func(size float64) { bundleBytes = size }(bundleBytes)
+	for i, packing := range []pb.Packing{pb.Packing_CONCAT, pb.Packing_BEST_FIT,
+		pb.Packing_CONCAT} {
+		if i == 2 {
+			bundleBytes = 1000 // so that there are some
+		}
 		base := stagedConfig(t, slots, contents, 0, 1, 3)
 		base.BOS, base.Packing = true, packing
 		mustStage(t, base, 1)
+		if array, err := base.OpenStaged(t.Context(), base.Corpus.Sources[1]); err != nil ||
+			(len(array.series) > 3) != (i == 2) {
+			t.Fatalf("%d bundles, %v", len(array.series), err)
+		}
 		want := objects(t, base.Stores.(*memstore.Store), "mem://run/staged")
 		undisturbed := mustOpen(t, base, nil)
 		var batches []*Batch
@@ -105,11 +114,17 @@ func TestI2StagedSequencesAreTheSameForEveryWorldAndFailureSchedule(t *testing.T
 // In every pass over a staged source each token of each document is a target once, but for the
 // first of the series; and no two slots ever read the same sequence of one epoch.
 func TestI2EachTokenOfAStagedSourceIsConsumedOnceAPass(t *testing.T) {
+	defer func(size float64) { bundleBytes = size }(bundleBytes)
 	for name, lengths := range map[string][]int{
 		"one": {3000}, "tiny": {3}, "some": {1, 30, 0, 200}, "many": repeat(90, 0, 90),
+		"bundles": repeat(90, 0, 90),
 	} {
 		for _, packing := range []pb.Packing{pb.Packing_CONCAT, pb.Packing_BEST_FIT} {
 			const slots = 4
+			bundleBytes = 64e6
+			if name == "bundles" {
+				bundleBytes = 1000
+			}
 			cfg := stagedConfig(t, slots, []string{text("a", lengths...)}, 0)
 			cfg.Packing = packing
 			mustStage(t, cfg, 1)

@@ -17,6 +17,7 @@ import (
 	"github.com/banyan-train/banyan/dataset/internal/memstore"
 	"github.com/banyan-train/banyan/dataset/pack"
 	"github.com/banyan-train/banyan/dataset/source"
+	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 	"github.com/banyan-train/banyan/store"
 )
 
@@ -183,6 +184,39 @@ func TestEpochTurnsInsideASequence(t *testing.T) {
 	}
 	if !turned {
 		t.Error("no sequence spans two epochs")
+	}
+}
+
+// Empty files, and files of blank lines alone, are passed over wherever they lie.
+func TestEmptyFiles(t *testing.T) {
+	mem := memstore.New()
+	for i, content := range []string{"", text("a", repeat(150, 0, 90)...), "", "\n\n",
+		text("b", repeat(150, 0, 90)...), ""} {
+		mem.Set(fmt.Sprintf("mem://c/%d.jsonl", i), []byte(content))
+	}
+	for _, slots := range []int{2, 64} { // read by blocks, and staged
+		data := &pb.Data{Sources: []*pb.Source{{Name: "s", Uri: "mem://c/*.jsonl", Weight: 1}}}
+		corpus, err := Pin(t.Context(), mem, data, uint32(slots))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := corpus.Sources[0].Staged; got != (slots == 64) {
+			t.Fatalf("%d slots: staged is %v", slots, got)
+		}
+		cfg := Config{Corpus: corpus, SeqLen: 24, GlobalBatch: slots, DocMask: true, Seed: 7,
+			Tokenizer: bytesTokenizer{}, Stores: mem, Hi: Slot(slots), Stage: "mem://run"}
+		mustStage(t, cfg, 1)
+		s, records := mustOpen(t, cfg, nil), map[string]bool{}
+		for range 3000 / slots {
+			for _, q := range mustNext(t, s).Sequences {
+				for _, x := range q.Spans {
+					records[fmt.Sprint(x.File, x.Start)] = true
+				}
+			}
+		}
+		if len(records) != 300 {
+			t.Errorf("%d slots: %d documents were read of 300", slots, len(records))
+		}
 	}
 }
 

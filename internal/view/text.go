@@ -1,6 +1,7 @@
 package view
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -74,12 +75,9 @@ func (t *Text) step(s *pb.StepRecord) error {
 		line += "  skipped"
 	}
 	if !t.terminal {
-		if err := t.Note(line); err != nil {
-			return err
-		}
-		return t.evaluation(s.GetStep(), s.GetEval())
+		return errors.Join(t.Note(line), t.evaluation(s.GetStep(), s.GetEval()), t.mixture(s))
 	}
-	if err := t.evaluation(s.GetStep(), s.GetEval()); err != nil {
+	if err := errors.Join(t.evaluation(s.GetStep(), s.GetEval()), t.mixture(s)); err != nil {
 		return err
 	}
 	t.clear()
@@ -114,6 +112,21 @@ func (t *Text) evaluation(step uint64, list []*pb.EvalResult) error {
 			line += fmt.Sprintf(", %+.2f%%", 100*(e.GetLoss()-base)/base)
 		}
 		line += ")"
+	}
+	return t.Note(line)
+}
+
+// mixture shows what each source has had of the run so far, ten times in a run.
+func (t *Text) mixture(s *pb.StepRecord) error {
+	if len(s.GetMixture()) == 0 || s.GetStep() != t.total && s.GetStep()%max(1, t.total/10) != 0 {
+		return nil
+	}
+	line := fmt.Sprintf("mix  %*d/%d", len(fmt.Sprint(t.total)), s.GetStep(), t.total)
+	for _, m := range s.GetMixture() {
+		line += fmt.Sprintf("  %s %.2f%%", m.GetName(), 100*m.GetShare())
+	}
+	if s.GetPadding() > 0 {
+		line += fmt.Sprintf("  (%d positions of this step are padding)", s.GetPadding())
 	}
 	return t.Note(line)
 }

@@ -42,6 +42,10 @@ func history() []*pb.WatchItem {
 	fourth.GetStep().Eval, fourth.GetStep().Guard = evals(3.5), "loss of en-held is 16.7% above"
 	bad.GetStep().Skipped, bad.GetStep().GradNorm = "not finite", math.Inf(1)
 	bad.GetStep().Eval = evals(math.Inf(1))
+	last := step(12, 2, 2)
+	last.GetStep().Mixture = []*pb.SourceShare{{Name: "books", Sequences: 9, Share: 0.75, Owed: 0.5},
+		{Name: "wiki", Sequences: 3, Share: 0.25, Owed: -0.5}}
+	last.GetStep().Padding = 7
 	return []*pb.WatchItem{
 		event(pb.EventKind_RUN_LAUNCHED, 2, "launched: 12 steps"),
 		event(pb.EventKind_GENERATION_ASSIGNED, 3, "generation 1: 2 ranks <on 2 workers> & more"),
@@ -55,7 +59,8 @@ func history() []*pb.WatchItem {
 		fourth,
 		event(pb.EventKind_UPDATE_SKIPPED, 0, "update of step 5 skipped: not finite"),
 		bad,
-		step(12, 2, 2),
+		event(pb.EventKind_DATA_LATE, 0, "step 6 waits for data of books (rank 0 on w1)"),
+		last,
 		event(pb.EventKind_CHECKPOINT_CORRUPT, 7, "checkpoint of step 2 is corrupt"),
 		event(pb.EventKind_RUN_FAILED, 8, "failed"),
 		event(pb.EventKind_RUN_SUCCEEDED, 9, "done"),
