@@ -117,7 +117,9 @@ class Run:
             amd = "AuthenticAMD" in f.read()
         core = "SkylakeX" if self.isa in ("avx512", "amx") else "Zen" if amd else "Haswell"
         return Peer([sys.executable, os.path.join(HERE, "bench_blas.py")],
-                    {"OPENBLAS_CORETYPE": core, "OPENBLAS_NUM_THREADS": str(self.args.threads)})
+                    {"OPENBLAS_CORETYPE": core, "OPENBLAS_NUM_THREADS": str(self.args.threads),
+                     # Idle threads sleep after 2^20 cycles: 2^26 would reach into our turn.
+                     "OPENBLAS_THREAD_TIMEOUT": "20"})
 
     # Matrix products.
 
