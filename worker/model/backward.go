@@ -43,6 +43,12 @@ func (m *Model) Backward(unit int, params, grads []kernel.Tensor) error {
 }
 
 func (m *Model) embedBackward(grad kernel.Tensor) []kernel.Op {
+	if m.isFrozen(0, 0) {
+		if m.d.tied { // the head has set it to 0
+			return nil
+		}
+		return []kernel.Op{kernel.Fill(grad, 0)}
+	}
 	table := grad.Slice(0, m.d.v*m.d.c)
 	add := kernel.EmbedGrad(table, m.buf.dx, m.buf.tokens, m.shape.rows(), m.d.c, m.d.v)
 	if m.d.tied {
@@ -51,20 +57,22 @@ func (m *Model) embedBackward(grad kernel.Tensor) []kernel.Op {
 	return []kernel.Op{kernel.Fill(grad, 0), add}
 }
 
-// grads of y[R,out] = x[R,in] * w[out,in]^T: dw[out,in] = dy^T x, and dx (+)= dy w. dx may be x.
-func linearGrad(dw, dx, dy, x, w kernel.Tensor, rows, out, in int, add bool) []kernel.Op {
-	return []kernel.Op{
-		kernel.Matmul(dw, dy, x, out, in, rows, kernel.MatmulOptions{TransA: true}),
-		kernel.Matmul(dx, dy, w, rows, in, out, kernel.MatmulOptions{Accumulate: add}),
+// grads of y[R,out] = x[R,in] * w[out,in]^T: dw[out,in] = dy^T x, unless w is frozen, and
+// dx (+)= dy w. dx may be x.
+func linearGrad(dw, dx, dy, x, w kernel.Tensor, rows, out, in int, add bool) (ops []kernel.Op) {
+	if dw.Len > 0 {
+		ops = append(ops, kernel.Matmul(dw, dy, x, out, in, rows, kernel.MatmulOptions{TransA: true}))
 	}
+	return append(ops, kernel.Matmul(dx, dy, w, rows, in, out, kernel.MatmulOptions{Accumulate: add}))
 }
 
 // blockBackward turns dx, the gradient of block i's output, into that of its input, and sets the
 // gradients g of the parameters w; flat is the whole buffer that g is cut from.
 func (m *Model) blockBackward(i int, w, g weights, flat kernel.Tensor) []kernel.Op {
 	b := &m.buf.blocks[i]
+	g, ops := m.trained(i+1, g)
 	forFeedForward, forAttention := m.recompute(i, w)
-	ops := append(forFeedForward, m.feedForwardBackward(b, w, g)...)
+	ops = append(append(ops, forFeedForward...), m.feedForwardBackward(b, w, g)...)
 	ops = append(ops, forAttention...)
 	ops = append(ops, m.attentionBackward(b, w, g)...)
 	return m.zeroPadding(ops, i+1, flat)

@@ -90,8 +90,12 @@ func (m *Model) headProgram(params, grads []kernel.Tensor) []kernel.Op {
 	norm, table := m.headParams(params)
 	ops := []kernel.Op{m.headNorm(norm)}
 	var dnorm, dtable kernel.Tensor
+	frozen := false
 	if grads != nil {
 		dnorm, dtable = m.headParams(grads)
+		if frozen = m.tableFrozen(); frozen {
+			ops = append(ops, kernel.Fill(dtable, 0))
+		}
 	}
 	for lo := 0; lo < m.shape.rows(); lo += headRows {
 		c := m.chunk(lo)
@@ -99,9 +103,11 @@ func (m *Model) headProgram(params, grads []kernel.Tensor) []kernel.Op {
 			kernel.CrossEntropy(c.losses, c.logits, c.dlogits, c.targetRows, c.n, d.v))
 		if grads != nil {
 			ops = append(ops,
-				kernel.Matmul(c.dh, c.dlogits, table, c.n, d.c, d.v, kernel.MatmulOptions{}),
-				kernel.Matmul(dtable, c.dlogits, c.h, d.v, d.c, c.n,
-					kernel.MatmulOptions{TransA: true, Accumulate: lo > 0}))
+				kernel.Matmul(c.dh, c.dlogits, table, c.n, d.c, d.v, kernel.MatmulOptions{}))
+		}
+		if grads != nil && !frozen {
+			ops = append(ops, kernel.Matmul(dtable, c.dlogits, c.h, d.v, d.c, c.n,
+				kernel.MatmulOptions{TransA: true, Accumulate: lo > 0}))
 		}
 	}
 	if grads == nil {

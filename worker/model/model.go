@@ -22,6 +22,7 @@ type Model struct {
 	in       Inputs
 	visible  []int32 // host view of buf.visible
 	programs map[programKey][]kernel.Op
+	frozen   func(param string) bool // whose gradients are left out; nil: none
 
 	forward  int         // units whose Forward is done
 	backward int         // the unit whose Backward was last; len(units) before the first

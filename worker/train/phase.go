@@ -8,8 +8,9 @@ import (
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
-// What a phase does not train is frozen: no update touches its weights or its moments, and its
-// gradients do not count in the global norm, which is thus that of the trained parameters alone
+// What a phase does not train is frozen: no update touches its weights or its moments, the products
+// that make its gradients are left out (model.Freeze), and what small gradients are made all the
+// same do not count in the global norm, which is thus that of the trained parameters alone
 // (as clip_grad_norm_ of PyTorch over parameters that require a gradient).
 //
 // A parameter's bias correction counts its own updates: moments that begin late, begin at zero.
@@ -19,6 +20,16 @@ import (
 // phase is what is trained in a step; nil: everything.
 func (t *trainer) phase(step uint64) *pb.Phase {
 	return optim.PhaseOf(t.spec.GetTrain().GetPhases(), step, optim.LengthOf(t.resolved))
+}
+
+// enter tells the model what a step's phase leaves frozen, when another phase begins.
+func (t *trainer) enter(step uint64) {
+	phase := t.phase(step)
+	if phase == t.entered {
+		return
+	}
+	t.entered = phase
+	t.model.Freeze(func(name string) bool { return !optim.Trains(phase, name) })
 }
 
 // freeze zeroes the gradients of frozen parameters in the own shards, before the norm is taken.

@@ -32,6 +32,7 @@ func (t *trainer) step(ctx context.Context, batch *dataset.Batch) (*outcome, err
 	}
 	t.gather.begin(uses)
 	t.reduce.begin()
+	t.enter(batch.Step)
 	stats := newStats(batch)
 	for i := range t.layout.rounds {
 		if err := t.round(ctx, i, batch, stats); err != nil {

@@ -66,6 +66,8 @@ type trainer struct {
 
 	eval *evaluation // nil: none
 
+	entered *pb.Phase // that the model knows of; nil: everything is trained
+
 	done     uint64 // steps completed in the surviving history
 	progress progress
 	curve    []*pb.StepRecord // rank 0: every record so far; travels with each checkpoint
