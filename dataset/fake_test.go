@@ -45,6 +45,7 @@ func (bytesTokenizer) TokenBytes(id int32) int {
 	return 0
 }
 
+func (bytesTokenizer) StartBytes() int    { return 0 }
 func (bytesTokenizer) VocabSize() int     { return 258 }
 func (bytesTokenizer) BOS() (int32, bool) { return 256, true }
 func (bytesTokenizer) EOS() (int32, bool) { return 257, true }

@@ -23,7 +23,7 @@ type Sequence struct {
 	// it may see, and its target (-1 where masked).
 	Pos, First, Targets []int32
 	Padding             int    // inputs behind the last document
-	TargetBytes         int64  // UTF-8 bytes that the unmasked targets stand for
+	TargetBytes         int64  // UTF-8 bytes of text that the unmasked targets stand for
 	Spans               []Span // the ledger's record: where all of Tokens come from
 	Digest              [32]byte
 }
@@ -114,7 +114,28 @@ func (c *Config) sequence(slot Slot, source int, packed pack.Sequence) Sequence 
 			s.TargetBytes += int64(c.Tokenizer.TokenBytes(id))
 		}
 	}
+	if n := c.Tokenizer.StartBytes(); n > 0 {
+		s.TargetBytes -= int64(n * c.texts(&s))
+	}
 	return s
+}
+
+// texts is how many documents have the first token of their text among a sequence's targets.
+func (c *Config) texts(s *Sequence) (n int) {
+	first := 0 // in a document
+	if c.BOS {
+		first = 1
+	}
+	at := 0
+	for _, span := range s.Spans {
+		i := at + first - span.Token
+		if span.Token <= first && first < span.Token+span.Count && i > 0 &&
+			s.Targets[i-1] != pack.Masked && c.Tokenizer.TokenBytes(s.Tokens[i]) > 0 {
+			n++
+		}
+		at += span.Count
+	}
+	return n
 }
 
 // keepTokens is the largest token buffer that outlives the document that needed it.

@@ -187,6 +187,51 @@ func TestEpochTurnsInsideASequence(t *testing.T) {
 	}
 }
 
+// spaced puts a space in front of each text, as many a tokenizer does.
+type spaced struct{ bytesTokenizer }
+
+func (spaced) Encode(dst []int32, text string) []int32 {
+	return bytesTokenizer{}.Encode(dst, " "+text)
+}
+
+func (spaced) StartBytes() int { return 1 }
+
+// The bytes that losses are divided by are those of the text, not of what the tokenizer adds.
+func TestTargetBytesAreThoseOfTheText(t *testing.T) {
+	lengths := repeat(60, 9, 40)
+	for _, bos := range []bool{false, true} {
+		for _, docMask := range []bool{false, true} {
+			cfg := testConfig(t, 1, 1<<20, text("a", lengths...))
+			cfg.BOS, cfg.DocMask = bos, docMask
+			plain, with := cfg, cfg
+			with.Tokenizer = spaced{}
+			a, b := bytesOfAnEpoch(t, plain, len(lengths)), bytesOfAnEpoch(t, with, len(lengths))
+			if docMask && !bos { // the space is no target, but the letter behind it is one
+				b -= int64(len(lengths))
+			} else if !bos {
+				b-- // the very first
+			}
+			if a != b {
+				t.Errorf("bos %v, doc_mask %v: %d bytes without a space, %d with one", bos, docMask, a, b)
+			}
+		}
+	}
+}
+
+// bytesOfAnEpoch are the target bytes of the first pass over a source of so many documents.
+func bytesOfAnEpoch(t *testing.T, cfg Config, documents int) (n int64) {
+	t.Helper()
+	cfg.SeqLen = 1
+	s := mustOpen(t, cfg, nil)
+	for {
+		q := mustNext(t, s).Sequences[0]
+		if q.Spans[len(q.Spans)-1].Block > 0 {
+			return n
+		}
+		n += q.TargetBytes
+	}
+}
+
 // Empty files, and files of blank lines alone, are passed over wherever they lie.
 func TestEmptyFiles(t *testing.T) {
 	mem := memstore.New()

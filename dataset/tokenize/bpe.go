@@ -112,3 +112,11 @@ func (b *bpe) TokenBytes(id int32) int {
 	}
 	return len(b.text[id])
 }
+
+// StartBytes implements Tokenizer. A text that begins with a space gets no other.
+func (b *bpe) StartBytes() int {
+	if b.prefixSpace {
+		return 1
+	}
+	return 0
+}

@@ -156,3 +156,11 @@ func (s *spaced) TokenBytes(id int32) int {
 	}
 	return len(s.text[id])
 }
+
+// StartBytes implements Tokenizer. Some forms leave out the space where a text begins with one.
+func (s *spaced) StartBytes() int {
+	if s.prefix == prependNever {
+		return 0
+	}
+	return 1
+}

@@ -17,6 +17,9 @@ type Tokenizer interface {
 	// TokenBytes is the number of UTF-8 bytes that id stands for; 0 for a special token and for
 	// an id outside the vocabulary.
 	TokenBytes(id int32) int
+	// StartBytes is the number of bytes that Encode puts in front of a text: 1 where it adds a
+	// space. The first token stands for them too.
+	StartBytes() int
 	// VocabSize is the largest id plus one, added tokens included.
 	VocabSize() int
 	// BOS is the id of the beginning-of-text token, if the tokenizer names one.

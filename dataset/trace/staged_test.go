@@ -21,6 +21,7 @@ func (words) Encode(dst []int32, text string) []int32 {
 func (words) VocabSize() int       { return 256 }
 func (words) BOS() (int32, bool)   { return 0, false }
 func (words) TokenBytes(int32) int { return 1 }
+func (words) StartBytes() int      { return 0 }
 
 // A slot that reads a sequence that is another's, or one of its own twice, is found.
 func TestI2_AStagedSequenceOutOfTurnIsFound(t *testing.T) {

@@ -26,6 +26,5 @@
 // TokenBytes counts a token by the bytes of normalized text: a byte piece is 1, U+2581 is 1, and 0
 // are control pieces and the unknown piece, whose text is lost. With the identity normalizer, and
 // without remove_extra_whitespaces, the tokens of a text add up to its length, and one more for
-// the dummy prefix, which its first token carries. A run with doc_mask never counts that token, as
-// a document's first token is no target.
+// the dummy prefix, which its first token carries (StartBytes).
 package sentencepiece

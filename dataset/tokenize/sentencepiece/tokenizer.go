@@ -215,6 +215,14 @@ func (t *Tokenizer) TokenBytes(id int32) int {
 	return int(t.sizes[id])
 }
 
+// StartBytes is 1 if a text gets a dummy prefix, else 0.
+func (t *Tokenizer) StartBytes() int {
+	if t.norm.dummyPrefix {
+		return 1
+	}
+	return 0
+}
+
 // VocabSize is the number of pieces.
 func (t *Tokenizer) VocabSize() int { return len(t.model.Pieces) }
 
