@@ -140,6 +140,10 @@ func (w *watcher) fromHub(ctx context.Context, l *lead, run *pb.Run) error {
 	}
 }
 
+// nearby is how many steps a watcher may be off the moment of an event: ranks report at once what
+// records tell by way of a recorder.
+const nearby = 8
+
 // hurry takes an item of the hub: a step that is not next waits, or is left to the bus; so is an
 // event that closes the run before all its steps were sent.
 func (w *watcher) hurry(ctx context.Context, item *pb.WatchItem) error {
@@ -158,8 +162,8 @@ func (w *watcher) hurry(ctx context.Context, item *pb.WatchItem) error {
 		return w.step(ctx, s)
 	}
 	e := item.GetEvent()
-	if e.GetIndex() == 0 { // of the moment: nothing to who is not there yet, or no longer
-		if w.last+1 != e.GetStep() {
+	if e.GetIndex() == 0 { // of the moment: nothing to a watcher who is at another one
+		if e.GetStep()+nearby < w.last || e.GetStep() > w.last+nearby {
 			return nil
 		}
 		return w.put(item)
