@@ -1,0 +1,90 @@
+package nccl
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/banyan-train/banyan/collective"
+)
+
+// announcement is what the ranks tell each other about an operation, over the control group: each
+// pair what it is called and how much each half moves. Control groups carry bits of float32.
+type announcement struct {
+	handle     collective.Handle
+	sent, came [][]float32 // by rank
+}
+
+// words of an announcement: kind, elements to be sent (low, high), elements expected (low, high).
+const words = 5
+
+func encode(k kind, sends, expects int) []float32 {
+	out := make([]float32, words)
+	for i, w := range [words]uint32{uint32(k), uint32(sends), uint32(uint64(sends) >> 32),
+		uint32(expects), uint32(uint64(expects) >> 32)} {
+		out[i] = math.Float32frombits(w)
+	}
+	return out
+}
+
+func decode(v []float32) (k kind, sends, expects uint64) {
+	w := [words]uint64{}
+	for i, x := range v {
+		w[i] = uint64(math.Float32bits(x))
+	}
+	return kind(w[0]), w[1] | w[2]<<32, w[3] | w[4]<<32
+}
+
+// announce tells the peers about o. It does not wait.
+func (g *Group) announce(o *op) {
+	a := &announcement{sent: make([][]float32, g.size), came: make([][]float32, g.size)}
+	for r := range g.size {
+		if r != g.rank {
+			a.sent[r] = encode(o.kind, len(o.send[r]), len(o.recv[r]))
+			a.came[r] = make([]float32, words)
+		}
+	}
+	a.handle = g.control.AllToAll(a.came, a.sent)
+	o.announced = a
+}
+
+// agree waits for the announcements of the peers, operation by operation, and compares.
+func (g *Group) agree() {
+	for {
+		o, ok := g.toAgree.pop(g.aborted)
+		if !ok {
+			return
+		}
+		if err := o.announced.handle.Wait(context.Background()); err != nil {
+			g.Abort(fmt.Errorf("announce %v: %w", o, err))
+			return
+		}
+		if err := g.compare(o); err != nil {
+			g.Abort(err)
+			return
+		}
+		o.agreed.Store(true)
+		o.finish()
+	}
+}
+
+// compare holds what the peers announced against what this rank called.
+func (g *Group) compare(o *op) error {
+	for r, v := range o.announced.came {
+		if r == g.rank {
+			continue
+		}
+		k, sends, expects := decode(v)
+		switch {
+		case k != o.kind:
+			return fmt.Errorf("%w: rank %d calls %v, this rank %v", ErrMismatch, r, k, o)
+		case sends != uint64(len(o.recv[r])):
+			return fmt.Errorf("%w: counts differ in %v: rank %d sends %d elements, this rank "+
+				"expects %d", ErrMismatch, o, r, sends, len(o.recv[r]))
+		case expects != uint64(len(o.send[r])):
+			return fmt.Errorf("%w: counts differ in %v: rank %d expects %d elements, this rank "+
+				"sends %d", ErrMismatch, o, r, expects, len(o.send[r]))
+		}
+	}
+	return nil
+}

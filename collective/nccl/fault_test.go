@@ -1,0 +1,112 @@
+package nccl_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// short is a deadline that a fault test waits for: long against a busy machine's pauses.
+const short = 2 * time.Second
+
+// TestFaults runs worlds of processes in which one rank has a fault. All others must end, each with
+// a reason, and the next generation of the same world must work.
+func TestFaults(t *testing.T) {
+	m := newMachine(t)
+	base := task{Dir: m.dir, World: 3, Generation: 1, Rounds: 4, OpTimeout: patience,
+		Aborted: patience}
+	for _, c := range []struct {
+		name   string
+		faults string // of rank 1
+		change func(*task)
+		// What the errors of rank 1 and of the others say; "" for one that has none.
+		at             func(*outcome) string
+		victim, others string
+		dies, hangs    bool
+	}{
+		{name: "init hangs", faults: "init=hang", at: join,
+			change: func(k *task) { k.JoinTimeout = short },
+			victim: "context deadline exceeded", others: "context deadline exceeded"},
+		{name: "init fails", faults: "init=fail", at: join,
+			victim: "unhandled system error (2): fake: init fails", others: "fake: init fails"},
+		{name: "no memory at init", faults: "init=oom", at: join,
+			victim: "unhandled cuda error (1): Cuda failure 2 'out of memory'",
+			others: "out of memory"},
+		{name: "another version", faults: "version=22705", at: join,
+			victim: "rank 1 has NCCL 2.27.5, rank 0 has 2.30.7", others: "install one version"},
+		{name: "asynchronous error", faults: "async=4", at: work,
+			victim: "remote process exited or there was a network error (6): fake: the network",
+			others: "fake: the network went away"},
+		{name: "stall", faults: "stall=5", at: work,
+			change: func(k *task) { k.OpTimeout = short },
+			victim: "no progress for 2s, though all ranks have called it",
+			others: "no progress for 2s"},
+		{name: "issue hangs", faults: "issue=5", at: work,
+			change: func(k *task) { k.OpTimeout = short },
+			victim: "no progress for 2s", others: "no progress for 2s"},
+		{name: "no memory in an operation", faults: "oom=6", at: work,
+			victim: "Cuda failure 2 'out of memory'", others: "Cuda failure 2 'out of memory'"},
+		{name: "death in an operation", faults: "die=7", at: work, others: "rank 1", dies: true},
+		{name: "abort hangs", faults: "abort=hang,async=4", at: work,
+			change: func(k *task) { k.Aborted = short },
+			victim: "fake: the network went away", others: "fake: the network went away", hangs: true},
+		{name: "finalize hangs", faults: "finalize=hang", at: work},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			k := base
+			if c.change != nil {
+				c.change(&k)
+			}
+			for r, o := range world(t, k, map[int]string{1: c.faults}) {
+				want := c.others
+				if r == 1 {
+					want = c.victim
+				}
+				switch {
+				case (o == nil) != (c.dies && r == 1):
+					t.Fatalf("rank %d says %+v", r, o)
+				case o == nil:
+					continue
+				case !strings.Contains(c.at(o), want), (want == "") != (c.at(o) == ""):
+					t.Errorf("rank %d says %+v, want %q", r, o, want)
+				case o.AbortHangs != (c.hangs && r == 1):
+					t.Errorf("rank %d: the abort hangs: %t", r, o.AbortHangs)
+				}
+			}
+			k.Generation++
+			for r, o := range world(t, k, nil) {
+				if o == nil || *o != (outcome{}) {
+					t.Errorf("the next generation: rank %d says %+v", r, o)
+				}
+			}
+		})
+	}
+}
+
+func join(o *outcome) string { return o.Join }
+func work(o *outcome) string { return o.Work }
+
+// TestWorldsOfProcesses: 1 to 4 processes, no faults.
+func TestWorldsOfProcesses(t *testing.T) {
+	m := newMachine(t)
+	for n := 1; n <= 4; n++ {
+		for r, o := range world(t, task{Dir: m.dir, World: n, Generation: 1, Rounds: 3}, nil) {
+			if o == nil || *o != (outcome{}) {
+				t.Errorf("world %d: rank %d says %+v", n, r, o)
+			}
+		}
+	}
+}
+
+// TestNoMemoryForStaging: the budget of one rank is told to all.
+func TestNoMemoryForStaging(t *testing.T) {
+	m := newMachine(t)
+	k := task{Dir: m.dir, World: 2, Generation: 1, Rounds: 1, Budget: 1 << 20}
+	for r, o := range world(t, k, nil) {
+		if o == nil || !strings.Contains(o.Join, "collective staging: out of memory") ||
+			!strings.Contains(o.Join, "the budget is 1.0 MiB") {
+			t.Errorf("rank %d says %+v", r, o)
+		}
+	}
+}

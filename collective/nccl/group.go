@@ -1,0 +1,196 @@
+package nccl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/banyan-train/banyan/collective"
+)
+
+// Group is one communicator. See collective.Group for the operations.
+type Group struct {
+	cfg        Config
+	control    Control
+	comm       *Comm
+	rank, size int
+	slots      []*slot
+
+	mu      sync.Mutex
+	posted  uint64         // sequence number of the last operation
+	pending map[uint64]*op // posted, not done
+	closed  bool           // Invariant: no operation is posted after it is set
+
+	toIssue, toAgree *queue
+	free             chan *slot  // slots that nobody uses
+	issued           chan *chunk // in order, for the goroutine that collects
+	moved            atomic.Uint64
+	hands            sync.RWMutex // held, shared, while a goroutine touches callers' buffers
+
+	abortMu sync.Mutex
+	cause   error           // set once, before aborted is closed
+	aborted chan struct{}   // closed by the first Abort
+	patient context.Context // ends some time after the abort: for calls of the device
+	giveUp  context.CancelFunc
+	closing chan struct{} // closed by Close
+	working sync.WaitGroup
+	torn    chan struct{} // closed when the communicator has ended
+	tearErr error         // set before torn is closed
+}
+
+var _ collective.Group = (*Group)(nil)
+
+// Rank is this process's number in the generation.
+func (g *Group) Rank() collective.Rank { return collective.Rank(g.rank) }
+
+// Size is the world: the number of ranks.
+func (g *Group) Size() int { return g.size }
+
+// Comm is the communicator itself, for what is on the device. It dies with the group.
+func (g *Group) Comm() *Comm { return g.comm }
+
+// AllGather implements collective.Group. Wrong arguments abort the group: the peers that called
+// with right ones would otherwise wait for this rank.
+func (g *Group) AllGather(dst []float32, counts []int, src []float32) collective.Handle {
+	total, even := 0, true
+	for r, n := range counts {
+		if n < 0 || n > len(dst)-total {
+			return g.misuse(kindAllGather, "counts[%d] = %d goes beyond dst, %d elements",
+				r, n, len(dst))
+		}
+		total += n
+		even = even && n == counts[0]
+	}
+	switch {
+	case len(counts) != g.size:
+		return g.misuse(kindAllGather, "%d counts for %d ranks", len(counts), g.size)
+	case total != len(dst):
+		return g.misuse(kindAllGather, "counts add up to %d, dst has %d elements", total, len(dst))
+	case len(src) != counts[g.rank]:
+		return g.misuse(kindAllGather, "src has %d elements, counts[%d] = %d",
+			len(src), g.rank, counts[g.rank])
+	}
+	o := &op{g: g, kind: kindAllGather, even: even, send: make([][]float32, g.size),
+		recv: make([][]float32, g.size)}
+	at := 0
+	for r, n := range counts {
+		part := dst[at : at+n]
+		at += n
+		if r == g.rank {
+			copy(part, src) // a copy onto itself does nothing
+			continue
+		}
+		o.send[r], o.recv[r] = src, part
+	}
+	return g.post(o)
+}
+
+// AllToAll implements collective.Group. No send slice may overlap a recv slice. Wrong arguments
+// abort the group.
+func (g *Group) AllToAll(recv, send [][]float32) collective.Handle {
+	if len(recv) != g.size || len(send) != g.size {
+		return g.misuse(kindAllToAll, "%d recv and %d send slices for %d ranks",
+			len(recv), len(send), g.size)
+	}
+	if len(recv[g.rank]) != len(send[g.rank]) {
+		return g.misuse(kindAllToAll, "rank %d sends itself %d elements and expects %d",
+			g.rank, len(send[g.rank]), len(recv[g.rank]))
+	}
+	copy(recv[g.rank], send[g.rank])
+	o := &op{g: g, kind: kindAllToAll, send: append([][]float32{}, send...),
+		recv: append([][]float32{}, recv...)}
+	o.send[g.rank], o.recv[g.rank] = nil, nil
+	return g.post(o)
+}
+
+// AllGatherBytes implements collective.Group, over the control group and within its limits.
+func (g *Group) AllGatherBytes(ctx context.Context, mine []byte) ([][]byte, error) {
+	if err := g.refusal(); err != nil {
+		return nil, err
+	}
+	out, err := g.control.AllGatherBytes(ctx, mine)
+	return out, g.heard("AllGatherBytes", err)
+}
+
+// Barrier implements collective.Group.
+func (g *Group) Barrier(ctx context.Context) error {
+	if err := g.refusal(); err != nil {
+		return err
+	}
+	return g.heard("Barrier", g.control.Barrier(ctx))
+}
+
+// heard is the group's own error after an operation of the control group.
+func (g *Group) heard(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	g.Abort(fmt.Errorf("%s: %w", what, err))
+	return g.Err()
+}
+
+// refusal is why no operation may begin any more, nil if one may.
+func (g *Group) refusal() error {
+	if err := g.Err(); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return fmt.Errorf("%w: %w", collective.ErrAborted, ErrClosed)
+	}
+	return nil
+}
+
+// post gives an operation the next number, announces it and leaves it to the goroutines.
+func (g *Group) post(o *op) collective.Handle {
+	o.done = make(chan struct{})
+	if o.err = g.refusal(); o.err != nil {
+		close(o.done)
+		return o
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.posted++
+	o.seq = g.posted
+	if g.size == 1 {
+		close(o.done)
+		return o
+	}
+	o.left.Store(2)
+	g.pending[o.seq] = o
+	g.announce(o)
+	g.toAgree.push(o)
+	g.toIssue.push(o)
+	return o
+}
+
+// misuse aborts the group because this rank called with wrong arguments.
+func (g *Group) misuse(k kind, format string, args ...any) collective.Handle {
+	g.Abort(errors.New(fmt.Sprintf("call %v: ", k) + fmt.Sprintf(format, args...)))
+	o := &op{g: g, kind: k, done: make(chan struct{}), err: g.Err()}
+	close(o.done)
+	return o
+}
+
+// forget drops a finished operation.
+func (g *Group) forget(o *op) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.pending, o.seq)
+}
+
+// oldest is the first pending operation, nil if there is none.
+func (g *Group) oldest() *op {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var found *op
+	for s, o := range g.pending {
+		if found == nil || s < found.seq {
+			found = o
+		}
+	}
+	return found
+}

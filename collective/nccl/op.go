@@ -1,0 +1,87 @@
+package nccl
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/banyan-train/banyan/collective"
+)
+
+// kind is what an operation is called.
+type kind uint32
+
+const (
+	kindAllGather kind = iota + 1
+	kindAllToAll
+)
+
+func (k kind) String() string {
+	switch k {
+	case kindAllGather:
+		return "AllGather"
+	case kindAllToAll:
+		return "AllToAll"
+	}
+	return fmt.Sprintf("kind %d", uint32(k))
+}
+
+// op is one operation under way, and its Handle. send[r] goes to rank r and recv[r] comes from it;
+// both are empty for this rank, whose own part was copied at once.
+type op struct {
+	g          *Group
+	kind       kind
+	seq        uint64
+	send, recv [][]float32
+	even       bool // AllGather of equal parts: NCCL has an operation for it
+	announced  *announcement
+	left       atomic.Int32  // the data, and the agreement of all ranks
+	agreed     atomic.Bool   // all ranks have announced it
+	done       chan struct{} // closed when nothing is left
+	err        error         // set before done is closed; only for operations that never started
+}
+
+var _ collective.Handle = (*op)(nil)
+
+func (o *op) String() string { return fmt.Sprintf("%v (operation %d)", o.kind, o.seq) }
+
+// finish counts the data or the agreement as done.
+func (o *op) finish() {
+	if o.left.Add(-1) == 0 {
+		o.g.forget(o)
+		close(o.done)
+	}
+}
+
+// Wait implements collective.Handle. If ctx ends first the group is aborted. After an abort the
+// buffers are the caller's at once: the device never had them.
+func (o *op) Wait(ctx context.Context) error {
+	select {
+	case <-o.done:
+		return o.err
+	default:
+	}
+	select {
+	case <-o.done:
+		return o.err
+	case <-o.g.aborted:
+	case <-ctx.Done():
+		o.g.Abort(fmt.Errorf("wait for %v: %w", o, ctx.Err()))
+	}
+	o.g.awaitHands()
+	select {
+	case <-o.done: // it was finished before the abort reached it
+		return o.err
+	default:
+		return o.g.Err()
+	}
+}
+
+// bytesOf is the memory of v.
+func bytesOf(v []float32) []byte {
+	if len(v) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 4*len(v))
+}
