@@ -43,6 +43,8 @@ if [ -n "$shared" ]; then
 	done
 fi
 
+sh scripts/nccl_headers.sh "$python"
+
 mkdir "$tmp/families"
 HF_HUB_OFFLINE=1 "$python" scripts/peer_families.py "$banyan" "$tmp/families"
 

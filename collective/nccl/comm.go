@@ -26,8 +26,8 @@ type Comm struct {
 // The pauses between two looks at something that NCCL does in the background.
 const shortestPoll, longestPoll = 100 * time.Microsecond, 10 * time.Millisecond
 
-// Connect makes a communicator of size ranks, all of which connect with the same id. It returns when
-// all have. If ctx ends before, what has begun is aborted, which has patience to come back.
+// Connect makes a communicator of size ranks, all of which connect with the same id. It returns
+// when all have. If ctx ends before, what has begun is aborted, which has patience to come back.
 func (l *Library) Connect(ctx context.Context, dev *cuda.Device, id ID, rank, size int,
 	patience time.Duration) (*Comm, error) {
 	c := &Comm{lib: l, dev: dev, c: C.nccl_comm_new(l.table), rank: rank, size: size}

@@ -138,12 +138,16 @@ func TestCallsAreChecked(t *testing.T) {
 	c := m.connect(t, devices)[0]
 	l := devices[0].NewList()
 	for name, put := range map[string]func(k *nccl.Call){
-		"nothing":      func(*nccl.Call) {},
-		"type":         func(k *nccl.Call) { k.AllGather(1, 1, 1, 99) },
-		"count":        func(k *nccl.Call) { k.Broadcast(1, 1, -1, nccl.Bytes, 0) },
-		"peer":         func(k *nccl.Call) { k.Send(1, 1, nccl.BF16, 1) },
-		"root":         func(k *nccl.Call) { k.Broadcast(1, 1, 1, nccl.Float64, -1) },
-		"after a list": func(k *nccl.Call) { k.AllGather(1, 1, 1, nccl.Bytes); _ = k.PutInto(l); k.Send(1, 1, nccl.Bytes, 0) },
+		"nothing": func(*nccl.Call) {},
+		"type":    func(k *nccl.Call) { k.AllGather(1, 1, 1, 99) },
+		"count":   func(k *nccl.Call) { k.Broadcast(1, 1, -1, nccl.Bytes, 0) },
+		"peer":    func(k *nccl.Call) { k.Send(1, 1, nccl.BF16, 1) },
+		"root":    func(k *nccl.Call) { k.Broadcast(1, 1, 1, nccl.Float64, -1) },
+		"after a list": func(k *nccl.Call) {
+			k.AllGather(1, 1, 1, nccl.Bytes)
+			_ = k.PutInto(l)
+			k.Send(1, 1, nccl.Bytes, 0)
+		},
 	} {
 		k := c.NewCall(cuda.Gather)
 		put(k)

@@ -30,8 +30,9 @@
 // # Threads
 //
 // All calls that put work on the device are made by its thread, in the order of the operations.
-// NCCL is non-blocking everywhere: a call that takes long is waited for by looking at its state, and
-// at the flag that stops it. An abort runs on a thread of its own, when nobody is inside of NCCL.
+// NCCL is non-blocking everywhere: a call that takes long is waited for by looking at its state,
+// and at the flag that stops it. An abort runs on a thread of its own, when nobody is
+// inside of NCCL.
 //
 // # Failures
 //
@@ -40,7 +41,8 @@
 // (the control group's own watch), a lost peer, and Abort. Then all operations fail with the cause,
 // peers are told, and the communicators of the group are aborted in one NCCL group. An abort that
 // does not come back within AbortTimeout is reported by Close (ErrAbortHangs): NCCL may then hold
-// the device's memory and thread, and the process must end. The worker's SIGKILL is that last stage.
+// the device's memory and thread, and the process must end. The worker's SIGKILL is that last
+// stage.
 //
 // Invariants: I3 (bytes arrive as sent or not at all; the ordered sum on the device has the bits of
 // the host's), I8 (Abort is immediate).

@@ -9,21 +9,19 @@ import (
 // short is a deadline that a fault test waits for: long against a busy machine's pauses.
 const short = 2 * time.Second
 
-// TestFaults runs worlds of processes in which one rank has a fault. All others must end, each with
-// a reason, and the next generation of the same world must work.
-func TestFaults(t *testing.T) {
-	m := newMachine(t)
-	base := task{Dir: m.dir, World: 3, Generation: 1, Rounds: 4, OpTimeout: patience,
-		Aborted: patience}
-	for _, c := range []struct {
-		name   string
-		faults string // of rank 1
-		change func(*task)
-		// What the errors of rank 1 and of the others say; "" for one that has none.
-		at             func(*outcome) string
-		victim, others string
-		dies, hangs    bool
-	}{
+// fault is what one rank of a world suffers.
+type fault struct {
+	name   string
+	faults string // of rank 1
+	change func(*task)
+	// What the errors of rank 1 and of the others say; "" for one that has none.
+	at             func(*outcome) string
+	victim, others string
+	dies, hangs    bool
+}
+
+func faults() []fault {
+	return []fault{
 		{name: "init hangs", faults: "init=hang", at: join,
 			change: func(k *task) { k.JoinTimeout = short },
 			victim: "context deadline exceeded", others: "context deadline exceeded"},
@@ -51,7 +49,16 @@ func TestFaults(t *testing.T) {
 			change: func(k *task) { k.Aborted = short },
 			victim: "fake: the network went away", others: "fake: the network went away", hangs: true},
 		{name: "finalize hangs", faults: "finalize=hang", at: work},
-	} {
+	}
+}
+
+// TestFaults runs worlds of processes in which one rank has a fault. All others must end, each with
+// a reason, and the next generation of the same world must work.
+func TestFaults(t *testing.T) {
+	m := newMachine(t)
+	base := task{Dir: m.dir, World: 3, Generation: 1, Rounds: 4, OpTimeout: patience,
+		Aborted: patience}
+	for _, c := range faults() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			k := base
@@ -71,7 +78,7 @@ func TestFaults(t *testing.T) {
 				case !strings.Contains(c.at(o), want), (want == "") != (c.at(o) == ""):
 					t.Errorf("rank %d says %+v, want %q", r, o, want)
 				case o.AbortHangs != (c.hangs && r == 1):
-					t.Errorf("rank %d: the abort hangs: %t", r, o.AbortHangs)
+					t.Errorf("rank %d says %+v", r, o)
 				}
 			}
 			k.Generation++

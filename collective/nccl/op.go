@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
-	"unsafe"
 
 	"github.com/banyan-train/banyan/collective"
 )
@@ -76,12 +75,4 @@ func (o *op) Wait(ctx context.Context) error {
 	default:
 		return o.g.Err()
 	}
-}
-
-// bytesOf is the memory of v.
-func bytesOf(v []float32) []byte {
-	if len(v) == 0 {
-		return nil
-	}
-	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 4*len(v))
 }

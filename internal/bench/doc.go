@@ -19,5 +19,13 @@
 //	{"do":"corpus","tokenizer":"DIR","files":["x.jsonl"]} -> {"texts":...,"bytes":...}
 //	{"do":"encode","repeat":1}                       -> {"seconds":...,"tokens":...}  one thread
 //
+// As one of several processes it is a rank: every rank is told the same, and the time that counts
+// is that of the slowest.
+//
+//	{"do":"listen"}                                  -> {"address":...,"bare":...}
+//	{"do":"join","rank":0,"peers":[...],"bare":[...]} -> {"world":...}
+//	{"do":"all_gather","bytes":1048576,"repeat":9}   -> {"seconds":...}  likewise reduce_scatter,
+//	                                                    and bare: the same bytes by plain sockets
+//
 // A request that cannot be served is answered by {"error":...} and changes nothing.
 package main

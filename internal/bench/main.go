@@ -22,6 +22,7 @@ type request struct {
 	Reset   bool   `json:"reset"` // memory: the peak counts from here on
 	modelSize
 	matmulSize
+	groupSize
 
 	Tokenizer string   `json:"tokenizer"`
 	Files     []string `json:"files"` // of JSON lines, for encode
@@ -37,6 +38,7 @@ type server struct {
 	trainer  *trainer
 	products map[matmulSize][]kernel.Op
 	encoder  *encoder
+	member   *member
 }
 
 func main() {
@@ -72,6 +74,8 @@ func run(in io.Reader, out io.Writer) error {
 
 var errNoCorpus = errors.New(`no texts: send {"do":"corpus"} first`)
 
+var errNoGroup = errors.New(`no group: send {"do":"listen"}, then {"do":"join"} first`)
+
 var errNoBackend = errors.New(`no backend: send {"do":"open"} first`)
 
 func (s *server) serve(q *request) (answer, error) {
@@ -93,6 +97,16 @@ func (s *server) serve(q *request) (answer, error) {
 		return nil, errNoBackend
 	}
 	switch q.Do {
+	case "listen":
+		return s.listen()
+	case "join", "all_gather", "reduce_scatter", "bare":
+		if s.member == nil || q.Do != "join" && s.member.group == nil {
+			return nil, errNoGroup
+		}
+		if q.Do == "join" {
+			return s.join(q.groupSize)
+		}
+		return s.collective(q, repeat)
 	case "model":
 		return s.model(q.modelSize)
 	case "step":

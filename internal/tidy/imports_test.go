@@ -34,6 +34,8 @@ var table = map[string]string{
 	"collective/tree":        "",
 	"collective/tcp":         "collective",
 	"collective/grouptest":   "collective collective/tree",
+	"collective/nccl":        "collective collective/tree gpu gpu/cuda gpu/dl gpu/kernels",
+	"collective/nccl/fake":   "gpu/fake",
 	"dataset/mix":            "",
 	"dataset/pack":           "",
 	"dataset/source":         "proto store",
@@ -92,8 +94,8 @@ var table = map[string]string{
 		"store/router",
 
 	"client": "internal/leader proto",
-	"internal/bench": "dataset/tokenize proto store/router worker/kernel worker/kernel/cpu " +
-		"worker/model worker/optim",
+	"internal/bench": "collective collective/tcp collective/tree dataset/tokenize proto " +
+		"store/router worker/kernel worker/kernel/cpu worker/model worker/optim",
 	"internal/demo":          "client internal/local proto",
 	"internal/frame":         "",
 	"internal/leader":        "proto",
@@ -166,7 +168,8 @@ var owners = map[string][]string{
 	"github.com/parquet-go/":         {"dataset/source"},
 	"github.com/versity/versitygw":   {"tools/s3server"},
 	"github.com/spf13/cobra":         {"cmd/banyan"},
-	"C":                              {"worker/kernel/cpu", "gpu/dl", "gpu/cuda", "gpu/nvrtc"},
+	"C": {"worker/kernel/cpu", "gpu/dl", "gpu/cuda", "gpu/nvrtc",
+		"collective/nccl"},
 }
 
 func ownedImports(r *repo) []string {

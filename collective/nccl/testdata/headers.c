@@ -1,6 +1,7 @@
 // Prints what Banyan believes of NCCL: compiled once with abi.h and once with the real nccl.h
 // (-DREAL), it must print the same. With the real one the functions of table.h are checked too:
 // a declaration that differs does not compile.
+#include <stddef.h>
 #include <stdio.h>
 
 #ifdef REAL
@@ -17,7 +18,9 @@
 	       sizeof(((ncclConfig_t *)0)->name))
 
 #ifdef REAL
-// A field may be new in a later version, or have become optional: only types matter.
+#if NCCL_VERSION_CODE < NCCL_ALLTOALL
+ncclResult_t ncclAlltoAll NCCL_MOVE;
+#endif
 #define CHECK(since, result, name, arguments) \
 	_Static_assert(__builtin_types_compatible_p(__typeof__(&name), result(*) arguments), #name);
 NCCL_FUNCTIONS(CHECK)

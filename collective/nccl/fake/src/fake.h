@@ -49,8 +49,8 @@ typedef struct {
 typedef struct part {
 	int steps;
 	step *list;
-	// The sum, if there is scratch: vectors of all ranks side by side in scratch, added into out. The order of addition
-	// begins behind the owner of each block, as in a ring.
+	// The sum, if there is scratch: the vectors of all ranks lie in it side by side, and are added
+	// into out. The order of addition begins behind the owner of each block, as in a ring.
 	char *scratch, *out;
 	uint64_t count; // elements of out
 	int blocks, owner;
