@@ -34,7 +34,9 @@ func (l *Library) Connect(ctx context.Context, dev *cuda.Device, id ID, rank, si
 	if c.c == nil {
 		return nil, errors.New("connect NCCL: out of memory")
 	}
-	err := c.begin(ctx, id)
+	late, cancel := overtime(ctx, patience)
+	defer cancel()
+	err := c.begin(late, id)
 	if err == nil {
 		err = c.await(ctx, "connect NCCL")
 	}
@@ -42,6 +44,14 @@ func (l *Library) Connect(ctx context.Context, dev *cuda.Device, id ID, rank, si
 		return nil, errors.Join(err, Abort(patience, c))
 	}
 	return c, nil
+}
+
+// overtime is ctx and patience more: the end of ctx in the middle of a call of the device is no sign
+// that its thread hangs.
+func overtime(ctx context.Context, patience time.Duration) (context.Context, context.CancelFunc) {
+	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(patience, cancel) })
+	return late, func() { stop(); cancel() }
 }
 
 // begin starts to connect, on the device's thread.

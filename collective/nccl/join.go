@@ -60,8 +60,10 @@ func newGroup(cfg Config) *Group {
 func (g *Group) connect(ctx context.Context) error {
 	dev := g.cfg.Device
 	mine := hello{NCCL: g.cfg.Library.Version(), GPU: dev.Info().UUID}
+	late, cancel := overtime(ctx, g.cfg.AbortTimeout)
+	defer cancel()
 	var err error
-	if g.slots, err = newSlots(ctx, dev, g.cfg.Staging); err == nil && g.rank == 0 {
+	if g.slots, err = newSlots(late, dev, g.cfg.Staging); err == nil && g.rank == 0 {
 		var id ID
 		id, err = g.cfg.Library.NewID()
 		mine.ID = id[:]
