@@ -76,9 +76,10 @@ peers: build .venv/installed ## compare with transformers and tokenizers, every 
 	sh scripts/peers.sh .venv/bin/python bin/banyan .demo/export $(HOSTILE) $(SHARED)
 
 .PHONY: bench-peers
-bench-peers: .venv/installed ## speed against PyTorch, OpenBLAS and, with SHARED, tokenizers: JSON lines
+bench-peers: .venv/installed ## speed against PyTorch, OpenBLAS, Gloo and, with SHARED, tokenizers: JSON lines
 	$(GO) build -o bin/bench ./internal/bench
 	@.venv/bin/python scripts/bench_peers.py bin/bench $(if $(QUICK),--quick) $(BENCH_FLAGS)
+	@.venv/bin/python scripts/bench_collective.py bin/bench $(if $(QUICK),--quick)
 	@test -z '$(SHARED)' || HF_HUB_OFFLINE=1 .venv/bin/python scripts/bench_encode.py bin/bench '$(SHARED)'
 
 .venv/installed: scripts/requirements.txt

@@ -46,8 +46,8 @@ func (l *Library) Connect(ctx context.Context, dev *cuda.Device, id ID, rank, si
 	return c, nil
 }
 
-// overtime is ctx and patience more: the end of ctx in the middle of a call of the device is no sign
-// that its thread hangs.
+// overtime is ctx and patience more: the end of ctx in the middle of a call of the device is no
+// sign that its thread hangs.
 func overtime(ctx context.Context, patience time.Duration) (context.Context, context.CancelFunc) {
 	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(patience, cancel) })

@@ -39,6 +39,7 @@ type machine struct {
 	dir    string
 	driver *cuda.Driver
 	lib    *nccl.Library
+	opened []*cuda.Device // so far; they serve one world after another
 }
 
 // newMachine builds the libraries, without some functions of NCCL's, and loads them.
@@ -49,6 +50,15 @@ func newMachine(t testing.TB, without ...string) *machine {
 	if err := m.load(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		for _, dev := range m.opened {
+			if err := dev.Close(ctx); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 	return m
 }
 
@@ -64,22 +74,14 @@ func (m *machine) load() (err error) {
 // devices opens a device for each rank.
 func (m *machine) devices(t testing.TB, world int) []*cuda.Device {
 	t.Helper()
-	out := make([]*cuda.Device, world)
-	for r := range out {
-		dev, err := m.driver.Open(r, cuda.Options{})
+	for len(m.opened) < world {
+		dev, err := m.driver.Open(len(m.opened), cuda.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), patience)
-			defer cancel()
-			if err := dev.Close(ctx); err != nil {
-				t.Error(err)
-			}
-		})
-		out[r] = dev
+		m.opened = append(m.opened, dev)
 	}
-	return out
+	return m.opened[:world]
 }
 
 // mesh makes the control groups of a world.

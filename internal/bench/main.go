@@ -150,6 +150,10 @@ func (s *server) close() {
 		s.trainer.close()
 		s.trainer = nil
 	}
+	if s.member != nil {
+		s.member.close()
+		s.member = nil
+	}
 	if s.be != nil {
 		s.be.Close()
 		s.be = nil
