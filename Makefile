@@ -14,6 +14,7 @@ PYTHON  ?= python3
 PROTOC  ?= protoc
 SHARED  ?=
 HOSTILE ?= 1000000
+ARCH    ?= 80,90
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
 
 # Pinned tools; `go run` builds them in the module cache, outside go.mod.
@@ -49,6 +50,18 @@ test: s3server ## all tests, then the Go parts again with the race detector
 .PHONY: matrix
 matrix: ## the whole reproducibility matrix: one digest a class of kernels and precision
 	BANYAN_MATRIX=all $(GO) test -count=1 -v -timeout 60m -run ReproducibilityMatrix ./worker/train
+
+.PHONY: cubins
+cubins: ## bin/cubins: the CUDA kernels compiled ahead of time (ARCH=80,90; needs NVRTC, no GPU)
+	$(GO) run ./internal/gen/cubins -o bin/cubins -arch '$(ARCH)' $(if $(CUDA_PATH),-cuda-path '$(CUDA_PATH)')
+
+.PHONY: gpu-check
+gpu-check: ## check this host's GPU: kernels' bits and speed; a table and gpu-check.json
+	sh scripts/gpu-check.sh gpu-check.json '$(CUDA_PATH)'
+
+.PHONY: bin/gpucheck
+bin/gpucheck: # for a host with a GPU and without Go
+	$(GO) build -o bin/gpucheck ./internal/gpucheck
 
 .PHONY: demo
 demo: build s3server ## the whole mission on this machine, in .demo/

@@ -110,14 +110,21 @@ func wheels(site string, lib Lib) []string {
 	return out
 }
 
+// Check wants every folder that a user named.
+func (s Search) Check() error {
+	for _, dir := range s.Named {
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			return fmt.Errorf("%s, named by --cuda-path or %s, is not a folder", dir, EnvPath)
+		}
+	}
+	return nil
+}
+
 // Open loads the first that there is. If there is none the error is ErrNotFound with what the
 // loader said of each file that it did find.
 func (s Search) Open(lib Lib) (*dl.Library, error) {
-	for _, dir := range s.Named {
-		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-			return nil, fmt.Errorf("load %s: %s, named by --cuda-path or %s, is not a folder",
-				lib.Name, dir, EnvPath)
-		}
+	if err := s.Check(); err != nil {
+		return nil, fmt.Errorf("load %s: %w", lib.Name, err)
 	}
 	var damaged []error
 	for _, p := range s.places(lib) {
@@ -152,9 +159,8 @@ func (s Search) notFound(lib Lib, damaged []error) error {
 		}
 		names = append(names, name)
 	}
-	err := fmt.Errorf("load %s: %w: no %s in --cuda-path, LD_LIBRARY_PATH, the system's folders or "+
-		"Python's wheels; %s, or name its folder by --cuda-path or %s", lib.Name, ErrNotFound,
-		strings.Join(names, ", "), lib.Install, EnvPath)
+	err := fmt.Errorf("load %s: %w: no %s; %s, or name its folder by --cuda-path or %s", lib.Name,
+		ErrNotFound, strings.Join(names, " nor "), lib.Install, EnvPath)
 	for _, d := range damaged {
 		err = fmt.Errorf("%w; does not load: %w", err, d)
 	}

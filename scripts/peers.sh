@@ -1,7 +1,8 @@
 #!/bin/sh
 # Compares Banyan with its peers: on a Hugging Face folder, which transformers must load and compute
 # the same logits from, and whose tokenizer must give the same ids; on random models of every family,
-# both ways (scripts/peer_families.py); and PyTorch must train as we do.
+# both ways (scripts/peer_families.py); and PyTorch must train as we do. NVIDIA's headers and
+# compiler, which come with PyTorch, must agree with our GPU code.
 #
 #   scripts/peers.sh PYTHON BANYAN FOLDER HOSTILE [SHARED]
 #
@@ -43,7 +44,12 @@ if [ -n "$shared" ]; then
 	done
 fi
 
+# What we declare of GPU libraries, against NVIDIA's headers; our CUDA kernels, by NVIDIA's compiler.
+site=$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+"$python" scripts/gpu_headers.py "$site"
+"$python" scripts/gpu_lint.py "$site"
 sh scripts/nccl_headers.sh "$python"
+"$banyan" doctor --cuda-path "$site"
 
 mkdir "$tmp/families"
 HF_HUB_OFFLINE=1 "$python" scripts/peer_families.py "$banyan" "$tmp/families"

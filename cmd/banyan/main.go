@@ -55,7 +55,7 @@ func root() *cobra.Command {
 	cmd.AddCommand(upCommand(), coordinatorCommand(), workerCommand(), rankCommand(),
 		planCommand(), launchCommand(), runsCommand(), watchCommand(), stopCommand(), resumeCommand(),
 		workersCommand(), statusCommand(), checkpointsCommand(), checkpointCommand(), modelCommand(),
-		storeCommand(), tokenizerCommand(), dataCommand())
+		storeCommand(), tokenizerCommand(), dataCommand(), doctorCommand())
 	onlySubcommands(cmd)
 	return cmd
 }

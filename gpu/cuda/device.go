@@ -215,10 +215,15 @@ func (dev *Device) Do(ctx context.Context, fn func() error) error {
 	if err := dev.failed(); err != nil {
 		return err
 	}
+	select {
+	case <-dev.stop:
+		return ErrClosed
+	default:
+	}
 	r := &request{do: fn, done: make(chan error, 1)}
 	select {
 	case dev.requests <- r:
-	case <-dev.gone:
+	case <-dev.stop:
 		return ErrClosed
 	case <-ctx.Done():
 		return ctx.Err()

@@ -49,7 +49,7 @@ func (b *bench) onCPU(n int, y kernel.DType, in [][]float32, op func(y kernel.Te
 
 func TestFillAndCopy(t *testing.T) {
 	b := newBench(t)
-	each(t, b, func(n, offset int) {
+	each(b, func(n, offset int) {
 		v := b.floats(1)[0]
 		y, h := b.vector(n, 4, offset), b.vector(n, 2, offset)
 		x, xh := b.floatVector(b.floats(n), offset), b.halfVector(halvesOf(b.floats(n)), offset)
@@ -76,7 +76,7 @@ func TestFillAndCopy(t *testing.T) {
 
 func TestCastsGiveTheCPUsBits(t *testing.T) {
 	b := newBench(t)
-	each(t, b, func(n, offset int) {
+	each(b, func(n, offset int) {
 		v := b.floats(n)
 		x, y, back := b.floatVector(v, offset), b.vector(n, 2, offset), b.vector(n, 4, offset)
 		b.run(func(l *cuda.List) {
@@ -96,7 +96,7 @@ func TestCastsGiveTheCPUsBits(t *testing.T) {
 
 func TestI3_AddGivesTheCPUsBits(t *testing.T) {
 	b := newBench(t)
-	each(t, b, func(n, offset int) {
+	each(b, func(n, offset int) {
 		v, w := b.floats(n), b.floats(n)
 		x, z, y := b.floatVector(v, offset), b.floatVector(w, offset), b.vector(n, 4, offset)
 		b.run(func(l *cuda.List) {
@@ -125,7 +125,7 @@ func TestI3_AddGivesTheCPUsBits(t *testing.T) {
 
 func TestAddHalves(t *testing.T) {
 	b := newBench(t)
-	each(t, b, func(n, offset int) {
+	each(b, func(n, offset int) {
 		v, w := halvesOf(b.floats(n)), halvesOf(b.floats(n))
 		x, z, y := b.halfVector(v, offset), b.halfVector(w, offset), b.vector(n, 2, offset)
 		b.run(func(l *cuda.List) {

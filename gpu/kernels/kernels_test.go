@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -26,6 +27,7 @@ type bench struct {
 	cpu  kernel.Backend
 	done *cuda.Event
 	rng  *rand.Rand
+	held []cuda.Addr
 }
 
 func within(t *testing.T) context.Context {
@@ -43,10 +45,24 @@ func must[T any](t *testing.T, v T, err error) T {
 	return v
 }
 
+// cubins is the folder of what was compiled for the tests: once.
+var cubins string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "banyan-kernels-")
+	if err != nil {
+		panic(err)
+	}
+	cubins = dir
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	search := gpu.Search{Named: []string{fake.Build(t, fake.Options{})}}
-	supply, err := nvrtc.NewSupply(search, nvrtc.Options{Cache: t.TempDir(), Ahead: []string{}})
+	supply, err := nvrtc.NewSupply(search, nvrtc.Options{Cache: cubins, Ahead: []string{}})
 	must(t, supply, err)
 	driver, err := cuda.Load(search)
 	must(t, driver, err)
@@ -58,8 +74,9 @@ func newBench(t *testing.T) *bench {
 	must(t, done, err)
 	be, err := cpu.New(cpu.Options{Threads: 1})
 	must(t, be, err)
+	b := &bench{t, dev, set, be, done, rand.New(rand.NewPCG(11, 12)), nil}
 	t.Cleanup(func() {
-		be.Close()
+		b.cpu.Close()
 		if err := set.Close(within(t)); err != nil {
 			t.Error(err)
 		}
@@ -67,7 +84,7 @@ func newBench(t *testing.T) *bench {
 			t.Error(err)
 		}
 	})
-	return &bench{t, dev, set, be, done, rand.New(rand.NewPCG(11, 12))}
+	return b
 }
 
 // floats draws numbers of very different sizes, the special ones among them.
@@ -108,13 +125,24 @@ type vector struct {
 
 func (b *bench) vector(n, size, offset int) vector {
 	bytes := int64(n * size)
-	base, err := b.dev.Alloc(within(b.t), bytes+2*margin+16*int64(size), "vector")
+	base, err := b.dev.Alloc(b.t.Context(), bytes+2*margin+16*int64(size), "vector")
 	must(b.t, base, err)
+	b.held = append(b.held, base)
 	v := vector{base, base + margin + cuda.Addr(offset*size), bytes}
 	b.run(func(l *cuda.List) {
 		l.Fill8(cuda.Compute, base, poison, bytes+2*margin+16*int64(size))
 	})
 	return v
+}
+
+// freeAll frees all vectors.
+func (b *bench) freeAll() {
+	for _, at := range b.held {
+		if err := b.dev.Free(b.t.Context(), at); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	b.held = nil
 }
 
 // run runs a list on the compute stream and waits for it.
@@ -124,10 +152,10 @@ func (b *bench) run(build func(l *cuda.List)) {
 	defer l.Free()
 	build(l)
 	l.Record(cuda.Compute, b.done)
-	if err := b.dev.Run(within(b.t), l); err != nil {
+	if err := b.dev.Run(b.t.Context(), l); err != nil {
 		b.t.Fatal(err)
 	}
-	if err := b.dev.Wait(within(b.t), b.done); err != nil {
+	if err := b.dev.Wait(b.t.Context(), b.done); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -160,12 +188,12 @@ func (b *bench) get(v vector) []byte {
 
 func (b *bench) host(n int64) *cuda.Host {
 	b.t.Helper()
-	h, err := b.dev.AllocHost(within(b.t), n, "staging")
+	h, err := b.dev.AllocHost(b.t.Context(), n, "staging")
 	return must(b.t, h, err)
 }
 
 func (b *bench) free(h *cuda.Host) {
-	if err := b.dev.FreeHost(within(b.t), h); err != nil {
+	if err := b.dev.FreeHost(b.t.Context(), h); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -186,13 +214,13 @@ func (b *bench) halfVector(v []uint16, offset int) vector {
 var sizes = []int{1, 2, 3, 4, 5, 7, 8, 9, 63, 1000, 1023, 32768 + 3, 40000}
 
 // each runs a test for sizes and offsets from alignment.
-func each(t *testing.T, b *bench, fn func(n, offset int)) {
+func each(b *bench, fn func(n, offset int)) {
 	for _, n := range sizes {
-		for _, offset := range []int{0, 1, 3, 4} {
+		for _, offset := range []int{0, 1, 4} {
 			fn(n, offset)
+			b.freeAll()
 		}
 	}
-	_ = t
 }
 
 func equal[T comparable](t *testing.T, got, want []T, format string, args ...any) {

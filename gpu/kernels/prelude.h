@@ -40,12 +40,10 @@ INLINE u16 narrow(float x)
 INLINE float add(float a, float b)
 {
 	float sum = a + b;
-	if (sum == sum)
-		return sum;
-	u32 bits = a != a ? __float_as_uint(a) | 0x400000 :
-		   b != b ? __float_as_uint(b) | 0x400000 :
-			    0xffc00000;
-	return __uint_as_float(bits);
+	u32 nan = a != a ? __float_as_uint(a) | 0x400000 :
+		  b != b ? __float_as_uint(b) | 0x400000 :
+			   0xffc00000;
+	return sum == sum ? sum : __uint_as_float(nan);
 }
 
 INLINE float4 add4(float4 a, float4 b)

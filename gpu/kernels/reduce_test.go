@@ -133,6 +133,7 @@ func TestOrdersThatCannotBe(t *testing.T) {
 func TestRandomOrders(t *testing.T) {
 	b := newBench(t)
 	rapid.Check(t, func(rt *rapid.T) {
+		defer b.freeAll()
 		parts := rapid.IntRange(1, kernels.MaxParts).Draw(rt, "parts")
 		vectors := make([][]float32, parts)
 		at := make([]cuda.Addr, parts)
@@ -169,39 +170,66 @@ func TestRandomOrders(t *testing.T) {
 	})
 }
 
-func TestI3_SumSquaresGivesTheCPUsBits(t *testing.T) {
-	b := newBench(t)
-	var wide kernel.Backend
-	if slices.Contains(cpu.Classes(), "avx512") {
-		be, err := cpu.New(cpu.Options{Threads: 1, ISA: "avx512"})
-		wide = must(t, be, err)
-		defer wide.Close()
+// squareCases are lengths, chunks, and elements off alignment.
+var squareCases = []struct{ n, chunk, offset int }{{16384, 16384, 0}, {40000, 16384, 1},
+	{1, 16384, 0}, {15, 4, 0}, {511, 512, 3}, {513, 512, 0}, {17000, 33000, 0}, {3000, 700, 1}}
+
+func (b *bench) squares(n int) []float32 {
+	v := make([]float32, n)
+	for i := range v {
+		v[i] = float32(b.rng.NormFloat64() * math.Exp2(float64(b.rng.IntN(30)-15)))
 	}
-	for _, c := range []struct{ n, chunk, offset int }{{16384, 16384, 0}, {40000, 16384, 1},
-		{1, 16384, 0}, {15, 4, 0}, {511, 512, 3}, {513, 512, 0}, {17000, 33000, 0}, {3000, 700, 1}} {
-		v := make([]float32, c.n)
-		for i := range v {
-			v[i] = float32(b.rng.NormFloat64() * math.Exp2(float64(b.rng.IntN(30)-15)))
-		}
-		chunks := (c.n + c.chunk - 1) / c.chunk
-		x, y := b.floatVector(v, c.offset), b.vector(chunks, 4, 0)
+	return v
+}
+
+// twins is the sums of squares of the chunks of v.
+func twins(v []float32, chunk, lanes int) []float32 {
+	var out []float32
+	for c := range slices.Chunk(v, chunk) {
+		out = append(out, twin.SumSquares(c, lanes))
+	}
+	return out
+}
+
+func TestI3_SumSquaresGivesItsTwinsBits(t *testing.T) {
+	b := newBench(t)
+	for _, c := range squareCases {
+		v := b.squares(c.n)
+		want := twins(v, c.chunk, twin.Lanes)
+		x, y := b.floatVector(v, c.offset), b.vector(len(want), 4, 0)
 		b.run(func(l *cuda.List) {
 			must(t, 0, b.set.SumSquares(l, cuda.Compute, y.at, x.at, int64(c.n), int64(c.chunk)))
 		})
-		want := make([]float32, chunks)
-		for i := range want {
-			want[i] = twin.SumSquares(v[i*c.chunk : min(c.n, (i+1)*c.chunk)])
-		}
 		equal(t, valuesOf[uint32](b.get(y)), bitsOf(want), "%d in chunks of %d", c.n, c.chunk)
-		if wide != nil {
-			b.cpu, wide = wide, b.cpu
-			onCPU := b.onCPU(chunks, kernel.F32, [][]float32{v},
+	}
+}
+
+// TestI3_TwinIsTheCPUs holds the twin against the CPU's classes that multiply and add at once, each
+// with its own number of lanes; so also against those of 16 lanes, where the host has them.
+func TestI3_TwinIsTheCPUs(t *testing.T) {
+	b := newBench(t)
+	tried := 0
+	for class, lanes := range map[string]int{"amx": 16, "avx512": 16, "avx2": 8, "neon": 4} {
+		if !slices.Contains(cpu.Classes(), class) {
+			continue
+		}
+		be, err := cpu.New(cpu.Options{Threads: 1, ISA: class})
+		must(t, be, err)
+		b.cpu.Close()
+		b.cpu = be
+		tried++
+		for _, c := range squareCases {
+			v := b.squares(c.n)
+			want := twins(v, c.chunk, lanes)
+			got := b.onCPU(len(want), kernel.F32, [][]float32{v},
 				func(y kernel.Tensor, x []kernel.Tensor) kernel.Op {
 					return kernel.SumSquares(y, x[0], c.chunk)
 				})
-			equal(t, bitsOf(b.cpu.Host(onCPU)), bitsOf(want), "on the CPU: %d in chunks of %d", c.n,
+			equal(t, bitsOf(b.cpu.Host(got)), bitsOf(want), "%s: %d in chunks of %d", class, c.n,
 				c.chunk)
-			b.cpu, wide = wide, b.cpu
 		}
+	}
+	if tried == 0 {
+		t.Skip("this host serves class generic only, which does not fuse")
 	}
 }

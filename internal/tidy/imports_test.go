@@ -96,7 +96,9 @@ var table = map[string]string{
 	"client": "internal/leader proto",
 	"internal/bench": "collective collective/tcp collective/tree dataset/tokenize proto " +
 		"store/router worker/kernel worker/kernel/cpu worker/model worker/optim",
-	"internal/demo":          "client internal/local proto",
+	"internal/demo": "client internal/local proto",
+	"internal/gpucheck": "gpu gpu/cuda gpu/doctor gpu/kernels gpu/kernels/twin gpu/nvrtc " +
+		"worker/kernel/cpu",
 	"internal/frame":         "",
 	"internal/leader":        "proto",
 	"internal/local":         "client proto",
@@ -104,12 +106,13 @@ var table = map[string]string{
 	"internal/testkit":       "",
 	"internal/tidy":          "",
 	"internal/gen/corpora":   "",
+	"internal/gen/cubins":    "gpu gpu/kernels gpu/nvrtc",
 	"internal/gen/tokenizer": "dataset/tokenize",
 	"examples/demo":          "internal/demo",
 	"tools/s3server":         "",
 	"cmd/banyan": "checkpoint checkpoint/export checkpoint/hf client coordinator/server " +
 		"coordinator/spec coordinator/state dataset dataset/survey dataset/tokenize dataset/trace " +
-		"internal/local internal/view proto " +
+		"gpu gpu/doctor internal/local internal/view proto " +
 		"store store/router worker/agent worker/kernel/cpu worker/model worker/probe worker/rank",
 }
 

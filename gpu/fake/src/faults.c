@@ -6,7 +6,7 @@
 //   memory 1048576      of each device, in bytes (1 GiB)
 //   fail cuInit 1 999   the first call of cuInit answers 999
 //   launch 2 700        the second launch fails while it runs; nothing works after that
-//   hang 3              the third command of all streams never ends
+//   hang 3              the third command that is issued, on whatever stream, never ends
 
 #define _GNU_SOURCE
 #include "fake.h"

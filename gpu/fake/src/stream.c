@@ -10,6 +10,7 @@ enum { ITEM_COPY, ITEM_FILL, ITEM_LAUNCH, ITEM_HOST, ITEM_RECORD, ITEM_WAIT };
 
 struct item {
 	int kind;
+	long number, launch_number; // in the order of issue
 	void *to;
 	const void *from;
 	size_t n;
@@ -47,7 +48,7 @@ static void fill(const struct item *i)
 }
 
 // perform does an item that touches memory, without the lock.
-static void perform(struct item *i, long launch)
+static void perform(struct item *i)
 {
 	int code = 0;
 	switch (i->kind) {
@@ -63,8 +64,9 @@ static void perform(struct item *i, long launch)
 		fake_in_host_function = 0;
 		break;
 	case ITEM_LAUNCH:
-		code = launch == fake.launch_nth ? fake.launch_code :
-						   fake_run(&i->launch, (unsigned)launch);
+		code = i->launch_number == fake.launch_nth ?
+			       fake.launch_code :
+			       fake_run(&i->launch, (unsigned)i->launch_number);
 		free(i->launch.argument);
 	}
 	if (code != 0) {
@@ -102,15 +104,13 @@ static void *serve(void *arg)
 			break;
 		if ((s->first = i->next) == NULL)
 			s->last = &s->first;
-		long number = ++fake.commands;
-		while (number == fake.hang_nth)
+		while (i->number == fake.hang_nth)
 			pthread_cond_wait(&fake.changed, &fake.lock);
 		if (i->kind >= ITEM_RECORD) {
 			order(i);
 		} else if (fake.sticky == 0) {
-			long launch = i->kind == ITEM_LAUNCH ? ++fake.launches : 0;
 			pthread_mutex_unlock(&fake.lock);
-			perform(i, launch);
+			perform(i);
 			pthread_mutex_lock(&fake.lock);
 			pthread_cond_broadcast(&fake.changed);
 		}
@@ -159,6 +159,9 @@ static int queue(CUstream s, struct item item)
 		return fake_leave(s == NULL ? CUDA_ERROR_INVALID_HANDLE : CUDA_ERROR_OUT_OF_MEMORY);
 	}
 	*i = item;
+	i->number = ++fake.commands;
+	if (i->kind == ITEM_LAUNCH)
+		i->launch_number = ++fake.launches;
 	i->next = NULL;
 	*s->last = i;
 	s->last = &i->next;

@@ -56,20 +56,23 @@ func FMA(a, b, c float32) float32 {
 	return float32(s)
 }
 
-// SumSquares is the sum of the squares of a chunk, in the order of reduce.cu: rows of 512, in 16
-// lanes each, which are added by halves in float64.
-func SumSquares(x []float32) float32 {
+// Lanes is the number of lanes of reduce.cu, and of the CPU's classes avx512 and amx.
+const Lanes = 16
+
+// SumSquares is the sum of the squares of a chunk: in rows of 32 times the lanes, each lane by
+// fused multiply-adds; the lanes of a row are added by halves in float64, the rows in order.
+func SumSquares(x []float32, lanes int) float32 {
 	var total float64
-	for start := 0; start < len(x); start += 512 {
-		var lanes [16]float32
-		for i, v := range x[start:min(len(x), start+512)] {
-			lanes[i%16] = FMA(v, v, lanes[i%16])
+	for start := 0; start < len(x); start += 32 * lanes {
+		sums := make([]float32, lanes)
+		for i, v := range x[start:min(len(x), start+32*lanes)] {
+			sums[i%lanes] = FMA(v, v, sums[i%lanes])
 		}
-		var d [16]float64
-		for i, v := range lanes {
+		d := make([]float64, lanes)
+		for i, v := range sums {
 			d[i] = float64(v)
 		}
-		for w := 8; w > 0; w /= 2 {
+		for w := lanes / 2; w > 0; w /= 2 {
 			for i := range w {
 				d[i] += d[i+w]
 			}
