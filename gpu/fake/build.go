@@ -102,6 +102,9 @@ func compile(dir string, without []string) (map[string][]byte, error) {
 
 // Library compiles sources in C to a shared library that is called by the name of its file.
 func Library(path string, sources []string, flags ...string) error {
+	if err := depend(sources, flags); err != nil {
+		return err
+	}
 	cc := strings.Fields(Compiler())
 	args := append(cc[1:], "-std=gnu11", "-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-pthread",
 		"-fvisibility=hidden", "-Wl,-soname,"+filepath.Base(path))
@@ -109,6 +112,27 @@ func Library(path string, sources []string, flags ...string) error {
 	cmd := exec.Command(cc[0], args...)
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", cmd, err, text)
+	}
+	return nil
+}
+
+// depend reads what the compiler will read: the go command then runs a test again when it changed.
+func depend(sources, flags []string) error {
+	var headers []string
+	for _, f := range append([]string{"-I."}, flags...) {
+		if dir, ok := strings.CutPrefix(f, "-I"); ok {
+			found, _ := filepath.Glob(filepath.Join(dir, "*.h")) // the pattern is well formed
+			headers = append(headers, found...)
+		}
+	}
+	for _, s := range sources {
+		found, _ := filepath.Glob(filepath.Join(filepath.Dir(s), "*.h"))
+		headers = append(headers, found...)
+	}
+	for _, p := range append(headers, sources...) {
+		if _, err := os.ReadFile(p); err != nil {
+			return err
+		}
 	}
 	return nil
 }
