@@ -1,6 +1,10 @@
 package tokenize
 
-import "unicode/utf8"
+import (
+	"unicode/utf8"
+
+	"github.com/banyan-train/banyan/dataset/tokenize/merge"
+)
 
 // A character of Chinese is three bytes, and merging them is most of the work on a piece that the
 // cache does not know. Whole characters can be taken as they are, under two conditions:
@@ -90,14 +94,14 @@ const notAlone = 1 << 32
 // is notAlone if the bytes, alone, do not become that token.
 func (m *model) rankOf(id int32, sc *mergeScratch) int64 {
 	text := string(m.text[id])
-	if len(text) > shortWord {
+	if len(text) > merge.Most {
 		return notAlone
 	}
 	ids := sc.ids[:len(text)]
 	for i := range ids {
 		ids[i] = m.first[text[i]]
 	}
-	n, last := m.mergeIDs(ids, sc)
+	n, last := m.pairs.Short(ids, &sc.ranks)
 	if n != 1 || ids[0] != id {
 		return notAlone
 	}

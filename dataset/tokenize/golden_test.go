@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/banyan-train/banyan/dataset/tokenize/merge"
 	"unicode"
 )
 
@@ -87,12 +89,12 @@ func TestEncodeEqualsPeer(t *testing.T) {
 	}
 }
 
-// Words on both sides of shortWord must merge the same by either way.
+// Words on both sides of merge.Most must merge the same by either way.
 func TestLongAndShortMergesAgree(t *testing.T) {
 	tok := testTokenizer(t, "gpt2")
 	var sc mergeScratch
 	for _, g := range readGoldens(t) {
-		if len(g.Text) == 0 || len(g.Text) > shortWord {
+		if len(g.Text) == 0 || len(g.Text) > merge.Most {
 			continue
 		}
 		short := tok.model.mergeShort(nil, g.Text, &sc)

@@ -3,15 +3,17 @@ package tokenize
 import (
 	"fmt"
 	"strings"
+
+	"github.com/banyan-train/banyan/dataset/tokenize/merge"
 )
 
 // maxID bounds ids, and with them the tables; the largest public vocabulary has 262,144 entries.
-const maxID = 1<<24 - 1
+const maxID = merge.Limit
 
 // model is the byte-pair model: which two tokens merge into which, and in what order.
 type model struct {
 	first  [256]int32 // id of each single byte
-	pairs  pairTable
+	pairs  merge.Table
 	joints *joints
 	chars  charTable
 
@@ -76,7 +78,7 @@ func (m *model) addMerges(f *modelJSON) ([][2]int32, error) {
 		return nil, fmt.Errorf("model.merges: %d merges, at most %d: %w", len(f.Merges), maxID-1,
 			ErrInvalid)
 	}
-	m.pairs = newPairTable(len(f.Merges))
+	m.pairs = merge.NewTable(len(f.Merges))
 	merges := make([][2]int32, len(f.Merges))
 	for rank, pair := range f.Merges {
 		left, ok := f.Vocab[pair[0]]
@@ -90,87 +92,7 @@ func (m *model) addMerges(f *modelJSON) ([][2]int32, error) {
 			}
 		}
 		merges[rank] = [2]int32{int32(left), int32(right)}
-		m.pairs.put(int32(left), int32(right), uint32(rank), int32(merged))
+		m.pairs.Put(int32(left), int32(right), uint32(rank), int32(merged))
 	}
 	return merges, nil
-}
-
-// noMerge is the value of a pair that does not merge; it is above every (rank, id).
-const noMerge = ^uint64(0)
-
-// pairTable maps a pair of ids to rank<<32 | merged id: open addressing. Most pairs that are asked
-// for do not merge; a bit map, small enough for the L2 cache, tells nearly all of them apart before
-// the table, which is not, is touched.
-type pairTable struct {
-	shift  uint
-	slots  []pairSlot
-	filter []uint64 // 8 bits a slot; a clear bit: no pair of that hash
-}
-
-// pairSlot is left, right, rank and merged id of a pair, each of 24 bits: ids are below maxID, and
-// a merge for each rank makes a token, but for few. All ones: empty.
-type pairSlot [3]uint32
-
-var emptySlot = pairSlot{^uint32(0), ^uint32(0), ^uint32(0)}
-
-const mask24 = 1<<24 - 1
-
-// newPairTable makes a table that is at most five eighths full.
-func newPairTable(entries int) pairTable {
-	bits := uint(4)
-	for 5<<bits < 8*entries {
-		bits++
-	}
-	t := pairTable{
-		shift:  64 - bits,
-		slots:  make([]pairSlot, 1<<bits),
-		filter: make([]uint64, 1<<bits/8),
-	}
-	for i := range t.slots {
-		t.slots[i] = emptySlot
-	}
-	return t
-}
-
-// hashPair packs a pair and hashes it. The high bits are the good ones.
-func hashPair(left, right int32) (key, hash uint64) {
-	key = uint64(uint32(left))<<24 | uint64(uint32(right))
-	return key, (key ^ key>>21) * fibonacci
-}
-
-func (s *pairSlot) key() uint64 { return uint64(s[0])<<16 | uint64(s[1]>>16) }
-
-func (s *pairSlot) value() uint64 {
-	return uint64(s[1]&0xFFFF)<<40 | uint64(s[2]>>24)<<32 | uint64(s[2]&mask24)
-}
-
-func (t *pairTable) put(left, right int32, rank uint32, merged int32) {
-	key, hash := hashPair(left, right)
-	bit := hash >> (t.shift - 3)
-	t.filter[bit/64] |= 1 << (bit % 64)
-	mask := uint64(len(t.slots) - 1)
-	for i := hash >> t.shift; ; i = (i + 1) & mask {
-		if s := &t.slots[i]; *s == emptySlot || s.key() == key {
-			*s = pairSlot{uint32(key >> 16), uint32(key)<<16 | rank>>8, rank<<24 | uint32(merged)}
-			return
-		}
-	}
-}
-
-// get returns rank<<32 | merged id, or noMerge.
-func (t *pairTable) get(left, right int32) uint64 {
-	key, hash := hashPair(left, right)
-	if bit := hash >> (t.shift - 3); t.filter[bit/64]>>(bit%64)&1 == 0 {
-		return noMerge
-	}
-	mask := uint64(len(t.slots) - 1)
-	for i := hash >> t.shift; ; i = (i + 1) & mask {
-		s := &t.slots[i]
-		if s.key() == key {
-			return s.value()
-		}
-		if *s == emptySlot {
-			return noMerge
-		}
-	}
 }

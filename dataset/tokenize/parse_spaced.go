@@ -209,6 +209,9 @@ func (s *spaced) setMerger(m *modelJSON, cut bool) error {
 		}
 		c.Fallback.Bytes[b] = int32(id)
 	}
+	if len(m.Merges) >= maxID {
+		return fmt.Errorf("model.merges: %d merges, at most %d: %w", len(m.Merges), maxID-1, ErrInvalid)
+	}
 	symbols := map[string]int32{}
 	symbol := func(token string) (int32, bool) {
 		id, ok := m.Vocab[token]

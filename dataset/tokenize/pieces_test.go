@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/banyan-train/banyan/dataset/tokenize/merge"
 )
 
 // naive merges a word by the definition alone: of all pairs that merge the lowest rank, the
@@ -19,9 +21,9 @@ func naive(m *model, word string) []int32 {
 		ids = append(ids, m.first[word[i]])
 	}
 	for {
-		best, at := noMerge, -1
+		best, at := merge.None, -1
 		for i := range len(ids) - 1 {
-			if r := m.pairs.get(ids[i], ids[i+1]); r < best {
+			if r := m.pairs.Get(ids[i], ids[i+1]); r < best {
 				best, at = r, i
 			}
 		}

@@ -39,9 +39,10 @@ var table = map[string]string{
 	"dataset/mix":            "",
 	"dataset/pack":           "",
 	"dataset/source":         "proto store",
-	"dataset/tokenize": "dataset/tokenize/pieces dataset/tokenize/sentencepiece " +
-		"proto store",
-	"dataset/tokenize/pieces":   "",
+	"dataset/tokenize": "dataset/tokenize/merge dataset/tokenize/pieces " +
+		"dataset/tokenize/sentencepiece proto store",
+	"dataset/tokenize/merge":    "",
+	"dataset/tokenize/pieces":   "dataset/tokenize/merge",
 	"dataset/internal/memstore": "store",
 
 	"dataset/tokenize/sentencepiece": "dataset/tokenize/pieces",

@@ -5,6 +5,8 @@ import (
 	"math/bits"
 	"slices"
 	"unsafe"
+
+	"github.com/banyan-train/banyan/dataset/tokenize/merge"
 )
 
 const (
@@ -76,9 +78,8 @@ func (e *entry) set(k *key, size, chars int, ids []int32, margin float32) {
 type Scratch struct {
 	cache cache
 	syms  []int32
-	ranks [shortSegment]uint64
-	nodes []node
-	heap  Heap
+	ranks merge.Ranks
+	list  merge.List
 	undo  map[int32][2]int32
 	steps []step
 	path  []int32
@@ -95,9 +96,7 @@ func (sc *Scratch) trim() {
 	if cap(sc.syms) > keepScratch {
 		sc.syms = nil
 	}
-	if cap(sc.nodes) > keepScratch {
-		sc.nodes, sc.heap = nil, nil
-	}
+	sc.list.Reset()
 	if cap(sc.steps) > keepScratch {
 		sc.steps, sc.path = nil, nil
 	}

@@ -1,6 +1,10 @@
 package pieces
 
-import "unicode/utf8"
+import (
+	"unicode/utf8"
+
+	"github.com/banyan-train/banyan/dataset/tokenize/merge"
+)
 
 const (
 	pageBits = 7
@@ -86,14 +90,12 @@ func newCutter(chars *charTable, joins map[join]bool) cutter {
 }
 
 func (t *joinTable) set(left, right int32) {
-	_, hash := hashPair(left, right)
-	bit := hash >> t.shift
+	bit := merge.Hash(left, right) >> t.shift
 	t.bits[bit/64] |= 1 << (bit % 64)
 }
 
 func (t *joinTable) has(left, right int32) bool {
-	_, hash := hashPair(left, right)
-	bit := hash >> t.shift
+	bit := merge.Hash(left, right) >> t.shift
 	return left >= 0 && right >= 0 && t.bits[bit/64]>>(bit%64)&1 != 0
 }
 

@@ -3,9 +3,9 @@
 // (Unigram).
 //
 // It owns: the cut of a text into segments that no piece crosses, the memory of segments seen
-// before, byte-pair merging over characters, the Viterbi search, and what an unknown character
-// becomes. It never does: normalize, decode, know a file format, or guess; its callers build the
-// tables from theirs and check what they promise here.
+// before, the Viterbi search, and what an unknown character becomes; dataset/tokenize/merge merges.
+// It never does: normalize, decode, know a file format, or guess; its callers build the tables from
+// theirs and check what they promise here.
 //
 // Text must be valid UTF-8. A caller whose vocabulary writes a space as U+2581 gives both the
 // vocabulary and the text with plain spaces instead: one byte and not three.

@@ -3,6 +3,8 @@ package pieces
 import (
 	"slices"
 	"unicode/utf8"
+
+	"github.com/banyan-train/banyan/dataset/tokenize/merge"
 )
 
 // Symbol is a character or a piece.
@@ -20,7 +22,7 @@ type Rule struct {
 	Rank               uint32 // the lowest merges first; of equals, the leftmost
 }
 
-// MergerConfig is the vocabulary of a Merger.
+// MergerConfig is the vocabulary of a Merger. There are fewer symbols, and ranks, than merge.Limit.
 type MergerConfig struct {
 	Symbols  []Symbol
 	Rules    []Rule // a pair that stands twice takes its last
@@ -34,7 +36,7 @@ type MergerConfig struct {
 // Merger is byte-pair merging over characters.
 type Merger struct {
 	cutter
-	pairs    pairTable // rank<<32 | symbol
+	pairs    merge.Table
 	texts    []Symbol
 	ids      []int32 // of texts
 	fallback Fallback
@@ -46,7 +48,7 @@ type Merger struct {
 // NewMerger makes the tables.
 func NewMerger(c *MergerConfig) *Merger {
 	m := &Merger{
-		pairs:    newPairTable(len(c.Rules)),
+		pairs:    merge.NewTable(len(c.Rules)),
 		texts:    c.Symbols,
 		ids:      make([]int32, len(c.Symbols)),
 		fallback: c.Fallback,
@@ -68,7 +70,7 @@ func NewMerger(c *MergerConfig) *Merger {
 	}
 	joins := map[join]bool{}
 	for _, rule := range c.Rules {
-		m.pairs.put(rule.Left, rule.Right, uint64(rule.Rank)<<32|uint64(uint32(rule.Whole)))
+		m.pairs.Put(rule.Left, rule.Right, rule.Rank, rule.Whole)
 		last, _ := utf8.DecodeLastRuneInString(c.Symbols[rule.Left].Text)
 		first, _ := utf8.DecodeRuneInString(c.Symbols[rule.Right].Text)
 		if first != c.CutAt {
@@ -159,15 +161,19 @@ func (m *Merger) appendPlain(dst []int32, base int, text []byte, sc *Scratch) []
 
 // merge appends the ids of one segment, whose symbols are all known.
 func (m *Merger) merge(dst []int32, base int, syms []int32, sc *Scratch) []int32 {
-	if len(syms) > shortSegment {
-		sc.fill(syms)
-		m.mergeLong(sc, nil)
-		for i := int32(0); i >= 0; i = sc.nodes[i].next {
-			dst = m.emit(dst, base, sc.nodes[i].symbol)
+	if len(syms) > merge.Most {
+		sc.list.Reset()
+		for i, s := range syms {
+			sc.list.Add(s, i)
+		}
+		m.pairs.Long(&sc.list, nil)
+		for s := range sc.list.All() {
+			dst = m.emit(dst, base, s)
 		}
 		return dst
 	}
-	for _, s := range m.mergeShort(syms, &sc.ranks) {
+	n, _ := m.pairs.Short(syms, &sc.ranks)
+	for _, s := range syms[:n] {
 		dst = m.emit(dst, base, s)
 	}
 	return dst

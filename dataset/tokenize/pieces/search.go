@@ -1,6 +1,10 @@
 package pieces
 
-import "math"
+import (
+	"math"
+
+	"github.com/banyan-train/banyan/dataset/tokenize/merge"
+)
 
 // resetScore is where the peer takes the sum so far off all sums, so that float32 stays exact
 // enough.
@@ -53,8 +57,8 @@ func (u *Unigram) search(syms []int32, sum float32, sc *Scratch) float32 {
 			if k == len(syms) {
 				break
 			}
-			next := u.edges.get(at, syms[k])
-			if next == none {
+			next := u.edges.Get(at, syms[k])
+			if next == merge.None {
 				break
 			}
 			at = int32(next)
@@ -100,8 +104,8 @@ func (u *Unigram) relative(syms []int32, sc *Scratch) float32 {
 			if k == len(syms) {
 				break
 			}
-			next := u.edges.get(at, syms[k])
-			if next == none {
+			next := u.edges.Get(at, syms[k])
+			if next == merge.None {
 				break
 			}
 			at = int32(next)

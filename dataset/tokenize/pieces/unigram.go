@@ -3,6 +3,8 @@ package pieces
 import (
 	"math"
 	"unicode/utf8"
+
+	"github.com/banyan-train/banyan/dataset/tokenize/merge"
 )
 
 // Piece is a piece of a Unigram and its score.
@@ -21,20 +23,20 @@ type single struct {
 // Unigram finds the path of pieces with the best sum of scores.
 type Unigram struct {
 	cutter
-	singles  []single  // by symbol
-	roots    []int32   // by symbol: the trie's node of that character
-	edges    pairTable // node, symbol: the next node
-	ids      []int32   // by node; negative: no piece ends here
-	scores   []float32 // by node
-	byID     []float32 // scores by id; that of Unknown is unknown
-	sizes    []int32   // bytes by id
-	unknown  float32   // score of a character that is no piece
-	largest  float64   // of all scores, without sign
+	singles  []single    // by symbol
+	roots    []int32     // by symbol: the trie's node of that character
+	edges    merge.Table // node, symbol: the next node
+	ids      []int32     // by node; negative: no piece ends here
+	scores   []float32   // by node
+	byID     []float32   // scores by id; that of Unknown is unknown
+	sizes    []int32     // bytes by id
+	unknown  float32     // score of a character that is no piece
+	largest  float64     // of all scores, without sign
 	fallback Fallback
 }
 
-// NewUnigram makes the tables. unknown is the score of a character that no piece covers by itself;
-// fallback.Unknown must be an id.
+// NewUnigram makes the tables. The pieces have fewer characters, in all, than merge.Limit. unknown
+// is the score of a character that no piece covers by itself; fallback.Unknown must be an id.
 func NewUnigram(pieces []Piece, unknown float32, fallback Fallback) *Unigram {
 	u := &Unigram{
 		unknown:  unknown,
@@ -48,7 +50,7 @@ func NewUnigram(pieces []Piece, unknown float32, fallback Fallback) *Unigram {
 	}
 	u.byID, u.sizes = make([]float32, most+1), make([]int32, most+1)
 	u.byID[fallback.Unknown] = unknown
-	u.edges = newPairTable(chars)
+	u.edges = merge.NewTable(chars)
 	table, joins := newCharTable(), map[join]bool{}
 	for _, p := range pieces {
 		u.add(p, table, joins)
@@ -73,10 +75,10 @@ func (u *Unigram) add(p Piece, chars *charTable, joins map[join]bool) {
 		}
 		next := u.roots[symbol]
 		if at >= 0 {
-			v := u.edges.get(at, symbol)
-			if v == none {
+			v := u.edges.Get(at, symbol)
+			if v == merge.None {
 				v = uint64(u.node())
-				u.edges.put(at, symbol, v)
+				u.edges.Put(at, symbol, 0, int32(v))
 			}
 			next = int32(v)
 		}

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	maxPieceBytes = 8000 // as in the peer
-	maxTextBytes  = 8 << 20
+	maxPieceBytes = 8000    // as in the peer
+	maxTextBytes  = 8 << 20 // far below merge.Limit, which symbols and the trie's nodes must be
 	// maxSplitBytes bounds the work of finding the merges: the sum of the squares of the pieces'
 	// sizes. The largest public vocabulary has a hundredth of it.
 	maxSplitBytes = 1 << 32

@@ -1,10 +1,10 @@
-package pieces
+package merge
 
-// Heap is a binary heap of numbers, the smallest on top.
-type Heap []uint64
+// heap is a binary heap of numbers, the smallest on top.
+type heap []uint64
 
-// Push adds a number.
-func (p *Heap) Push(x uint64) {
+// push adds a number.
+func (p *heap) push(x uint64) {
 	*p = append(*p, x)
 	h, i := *p, len(*p)-1
 	for i > 0 && h[(i-1)/2] > x {
@@ -14,8 +14,8 @@ func (p *Heap) Push(x uint64) {
 	h[i] = x
 }
 
-// Pop removes the smallest number. The heap must not be empty.
-func (p *Heap) Pop() uint64 {
+// pop removes the smallest number. The heap must not be empty.
+func (p *heap) pop() uint64 {
 	h := *p
 	top, x := h[0], h[len(h)-1]
 	h = h[:len(h)-1]
