@@ -18,6 +18,12 @@
 // A source with too few blocks for that is staged: packed once as a whole (Stage) and kept in the
 // store (dataset/stage). Its lanes read sequences of a permuted series, each by its number.
 //
+// # Memory
+//
+// With one rank there are thousands of lanes. Their windows of text are cut to their number, and
+// what lies beyond heldBytes is closed (hold): decoders first, then whole lanes, which go on as
+// after a resume. TestMemoryOfAReaderOfATerabyte has the bound.
+//
 // # Use
 //
 //	corpus, err := dataset.Pin(ctx, stores, spec.Data, globalBatch) // once, at launch

@@ -57,6 +57,7 @@ type readLane struct {
 	reader *source.Reader
 	packer packer
 	buffer []int32 // tokens of the document in the packer
+	held   int64   // bytes, as its hold has counted them
 }
 
 // newReadLane opens a lane at a position. It reads nothing yet.
@@ -69,19 +70,36 @@ func newReadLane(c *Config, slot Slot, index int, src *source.Source, at Positio
 	l := &readLane{
 		slot: slot, index: index, src: src, cfg: c, start: at, reader: reader,
 	}
+	l.packer = l.newPacker(at)
+	return l, nil
+}
+
+// newPacker returns a packer that goes on at a position.
+func (l *readLane) newPacker(at Position) packer {
+	c := l.cfg
 	// A lane that has given a sequence stands on a record; one that has not, on a block's start.
 	begun := at.Offset > 0 || at.Token > 0 || at.Taken > 0
 	switch {
 	case c.Packing == pb.Packing_BEST_FIT && begun:
-		l.packer = pack.ResumeBestFit(c.SeqLen, pack.Position(at))
+		return pack.ResumeBestFit(c.SeqLen, pack.Position(at))
 	case c.Packing == pb.Packing_BEST_FIT:
-		l.packer = pack.NewBestFit(c.SeqLen)
+		return pack.NewBestFit(c.SeqLen)
 	case begun:
-		l.packer = pack.Resume(c.SeqLen, c.DocMask, pack.Position(at))
-	default:
-		l.packer = pack.New(c.SeqLen, c.DocMask)
+		return pack.Resume(c.SeqLen, c.DocMask, pack.Position(at))
 	}
-	return l, nil
+	return pack.New(c.SeqLen, c.DocMask)
+}
+
+// reopen lets go of all that the lane holds. It goes on at its position, as one that is resumed.
+func (l *readLane) reopen() error {
+	at := l.position()
+	reader, err := l.src.Reader(int(l.slot), at.Block, at.Offset)
+	if err != nil {
+		return fmt.Errorf("slot %d: %w", l.slot, err)
+	}
+	l.reader.Close()
+	l.reader, l.start, l.buffer, l.packer = reader, at, nil, l.newPacker(at)
+	return nil
 }
 
 func (l *readLane) position() Position {

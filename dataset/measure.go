@@ -104,6 +104,7 @@ func (s *sampler) place(ctx context.Context, number uint64) (found bool, err err
 	if err != nil {
 		return false, err
 	}
+	defer reader.Close()
 	var before source.Document
 	tokens := uint64(0) // of before
 	for text := 0; ; {

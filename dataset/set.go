@@ -113,11 +113,13 @@ func (s *Set) Next(ctx context.Context) (Sequence, error) {
 	}
 	sequence, err := s.lane.next(ctx)
 	if errors.Is(err, pack.ErrEnd) {
-		s.left = 0
-		return Sequence{}, io.EOF
+		s.left, err = 0, io.EOF
 	}
 	if err == nil && s.left > 0 {
 		s.left--
+	}
+	if s.left == 0 {
+		s.lane.reader.Close()
 	}
 	return sequence, err
 }

@@ -14,7 +14,7 @@ import (
 
 // Bounds of the background work of a stream.
 const (
-	readers = 8 // slots read, tokenized and packed at once
+	readers = 32 // slots read, tokenized and packed at once: most of them wait for the store
 	// Finished steps that wait for Next, beside the one being made: as many as memory allows, so
 	// that a store that is silent for seconds is not felt.
 	aheadBytes            = 32 << 20
@@ -49,6 +49,7 @@ type Stream struct {
 	err    error // set before out is closed
 	cancel context.CancelFunc
 	busy   []atomic.Int64 // by source: slots that make a sequence of it now
+	hold   *hold
 }
 
 // Open starts a stream after the step at which a cursor stands; nil: from the first. The cursor
@@ -79,7 +80,8 @@ func open(ctx context.Context, cfg Config, at *Cursor) (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	openers, err := cfg.openSources(ctx)
+	s.hold = newHold(int(cfg.Hi-cfg.Lo) * len(cfg.Corpus.GetSources()))
+	openers, err := cfg.openSources(ctx, s.hold.window)
 	if err != nil {
 		return nil, err
 	}
@@ -99,10 +101,12 @@ func open(ctx context.Context, cfg Config, at *Cursor) (*Stream, error) {
 	return s, nil
 }
 
-// openSources returns what opens the lanes of each source.
-func (c *Config) openSources(ctx context.Context) ([]func(Slot, Position) (lane, error), error) {
+// openSources returns what opens the lanes of each source, with readers of so large a window.
+func (c *Config) openSources(ctx context.Context, window int64,
+) ([]func(Slot, Position) (lane, error), error) {
 	var openers []func(Slot, Position) (lane, error)
-	options := source.Options{Seed: c.Seed, Slots: c.GlobalBatch, MaxRecord: c.MaxRecord}
+	options := source.Options{Seed: c.Seed, Slots: c.GlobalBatch, MaxRecord: c.MaxRecord,
+		Window: window}
 	for i, m := range c.Corpus.GetSources() {
 		if m.GetStaged() {
 			array, err := c.OpenStaged(ctx, m)
@@ -176,13 +180,7 @@ func (s *Stream) Close() {
 
 func (s *Stream) produce(ctx context.Context) {
 	defer close(s.out)
-	defer func() {
-		for _, lanes := range s.lanes {
-			for _, l := range lanes {
-				l.close()
-			}
-		}
-	}()
+	defer s.closeLanes()
 	for {
 		b, err := s.step(ctx)
 		if err != nil {
@@ -197,6 +195,14 @@ func (s *Stream) produce(ctx context.Context) {
 		case <-ctx.Done():
 			s.err = ErrClosed
 			return
+		}
+	}
+}
+
+func (s *Stream) closeLanes() {
+	for _, lanes := range s.lanes {
+		for _, l := range lanes {
+			l.close()
 		}
 	}
 }
@@ -216,6 +222,9 @@ func (s *Stream) step(ctx context.Context) (*Batch, error) {
 			s.busy[source].Add(1)
 			defer s.busy[source].Add(-1)
 			sequence, err := lanes[source].next(ctx)
+			if err == nil {
+				err = s.hold.settle(lanes[source])
+			}
 			b.Sequences[i] = sequence
 			return err
 		})

@@ -20,6 +20,7 @@ type content interface {
 	// more than all positions given out so far.
 	last() int64
 	close()
+	held() int64 // about how many bytes
 }
 
 // opener opens the content of a block at a position.
@@ -34,7 +35,7 @@ type opener interface {
 type plain struct {
 	file   *file
 	extent Extent
-	window int64
+	tail   int64 // read beyond the end of the block, as its last record usually ends there
 	at     int64
 }
 
@@ -43,17 +44,16 @@ func (p plain) open(_ context.Context, at int64) (content, error) {
 	return &p, nil
 }
 
-// more reads a window, and a 64th of it beyond the end of the block, as the last record usually
-// needs; further reads behind the block are as long as that record is already.
+// more reads what is wanted, and a little beyond the end of the block; further reads behind the
+// block are as long as its last record is already.
 func (p *plain) more(ctx context.Context, dst []byte, want int64) ([]byte, error) {
 	left := p.file.size - p.at
 	if left <= 0 {
 		return dst, io.EOF
 	}
-	tail := p.window/64 + 1
-	n := min(p.extent.End+tail-p.at, max(p.window, want))
+	n := min(p.extent.End+p.tail-p.at, want)
 	if p.at >= p.extent.End {
-		n = max(want, 2*tail)
+		n = max(int64(len(dst)), 2*p.tail)
 	}
 	n = min(n, left)
 	dst, room := extend(dst, n)
@@ -70,6 +70,7 @@ func (p plain) bounds() (origin, before int64) {
 
 func (p *plain) last() int64 { return p.extent.End - 1 }
 func (p *plain) close()      {}
+func (p *plain) held() int64 { return 0 }
 
 // extend lengthens dst by n bytes and returns it with the new part. It grows a buffer to what is
 // needed, not to the next size class: there is one for every slot and source.
@@ -92,12 +93,30 @@ type packed struct {
 	file   *file
 	extent Extent
 	window int64
+	frames *frameList
 }
 
-// open decompresses from the start of the block and drops what lies before at.
+// open decompresses from the start of the block, or of a later frame if the file has a seek table,
+// and drops what lies before at.
 func (p packed) open(ctx context.Context, at int64) (content, error) {
-	u := &unpacked{packed: p, raw: &byteReader{file: p.file, window: p.window, at: p.extent.Start,
-		end: p.extent.End}, stop: math.MaxInt64}
+	start := frameAt{raw: p.extent.Start, size: -1}
+	if at > p.window { // less is sooner decompressed than looked up
+		var err error
+		if start, err = p.before(ctx, at); err != nil {
+			return nil, err
+		}
+	}
+	u := &unpacked{packed: p, raw: p.reader(start.raw, p.extent.End), at: start.text,
+		stop: math.MaxInt64}
+	if start.size >= 0 {
+		head, err := u.raw.peek(ctx)
+		if err == nil {
+			err = start.check(head)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 	var scrap []byte
 	for u.at < at {
 		var err error
@@ -112,13 +131,21 @@ func (p packed) open(ctx context.Context, at int64) (content, error) {
 	return u, nil
 }
 
+// reader reads ever larger ranges, up to 32 windows: much is passed over where a block is entered
+// in its middle.
+func (p packed) reader(from, to int64) *byteReader {
+	return &byteReader{file: p.file, window: p.window, most: min(32*p.window, maxRead), at: from,
+		end: to}
+}
+
 // unpacked is an open packed.
 type unpacked struct {
 	packed
-	raw  *byteReader
-	text io.ReadCloser // nil: to be made; the block's, then that of what follows
-	at   int64
-	stop int64 // where the block ends, once that is known
+	raw   *byteReader
+	text  io.ReadCloser // nil: to be made; the block's, then that of what follows
+	needs int64         // bytes that text holds
+	at    int64
+	stop  int64 // where the block ends, once that is known
 }
 
 func (u *unpacked) more(ctx context.Context, dst []byte, want int64) ([]byte, error) {
@@ -148,7 +175,7 @@ func (u *unpacked) fill(ctx context.Context, room []byte) (int, error) {
 	u.raw.ctx = ctx
 	var err error
 	if u.text == nil {
-		u.text, err = newDecoder(u.file.compression, u.raw)
+		u.text, u.needs, err = newDecoder(u.file.compression, u.raw)
 	}
 	n := 0
 	if err == nil {
@@ -172,7 +199,7 @@ func (u *unpacked) follow() error {
 	if u.extent.End >= u.file.size {
 		return io.EOF
 	}
-	u.raw = &byteReader{file: u.file, window: u.window, at: u.extent.End, end: u.file.size}
+	u.raw = u.reader(u.extent.End, u.file.size)
 	return nil
 }
 
@@ -186,10 +213,18 @@ func (u *unpacked) close() {
 	}
 }
 
+func (u *unpacked) held() int64 {
+	n := int64(cap(u.raw.whole))
+	if u.text != nil {
+		n += u.needs
+	}
+	return n
+}
+
 // contentOf says how the bytes of a text block are come by.
 func contentOf(f *file, e Extent, window int64) opener {
 	if f.compression == pb.Compression_COMPRESSION_UNSPECIFIED {
-		return plain{file: f, extent: e, window: window}
+		return plain{file: f, extent: e, tail: window/64 + 1}
 	}
-	return packed{file: f, extent: e, window: window}
+	return packed{file: f, extent: e, window: window, frames: &frameList{}}
 }

@@ -3,7 +3,6 @@ package source
 import (
 	"bufio"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -62,8 +61,9 @@ func cutFile(
 	case f.format == pb.Format_PARQUET:
 		return rowGroups(ctx, f, ParsePath(m.GetTextField()))
 	case f.compression == pb.Compression_ZSTD && f.document != pb.Document_FILE:
-		frames, err := seekTable(ctx, f)
-		if err == nil && frames == nil && walk {
+		var frames []uint64
+		found, err := seekTable(ctx, f, func(size, _ int64) { frames = append(frames, uint64(size)) })
+		if err == nil && !found && walk {
 			frames, err = findFrames(ctx, f)
 		}
 		if err != nil {
@@ -78,7 +78,7 @@ func cutFile(
 
 // rowGroups are the rows of each row group of a parquet file with a column of texts.
 func rowGroups(ctx context.Context, f *file, path []string) ([]uint64, error) {
-	t, err := openTable(ctx, f, windowBytes, path)
+	t, err := openTable(ctx, f, MaxWindow, path)
 	if err != nil {
 		return nil, err
 	}
@@ -107,58 +107,9 @@ func joinFrames(frames []uint64, size, blockBytes uint64) []uint64 {
 	return append(blocks, size-start)
 }
 
-// Marks of the seekable format, which is a skippable frame at the end of a file: (frames, flags,
-// mark) at its end, and entries of (compressed size, decompressed size[, checksum]) before them.
-// https://github.com/facebook/zstd/blob/dev/contrib/seekable_format
-const (
-	seekMark     = 0x8F92EAB1
-	seekHead     = 0x184D2A5E
-	maxSeekTable = 64 << 20
-)
-
-// seekTable reads the sizes of the frames from the seek table of a zstd file; nil if it has none.
-func seekTable(ctx context.Context, f *file) ([]uint64, error) {
-	if f.size < 17 {
-		return nil, nil
-	}
-	var foot [9]byte
-	if err := f.read(ctx, f.size-9, foot[:]); err != nil {
-		return nil, err
-	}
-	if binary.LittleEndian.Uint32(foot[5:]) != seekMark {
-		return nil, nil
-	}
-	broken := &problem{what: "the seek table at its end is damaged", fix: "compress it anew"}
-	entry := int64(8)
-	if foot[4]&0x80 != 0 {
-		entry = 12
-	}
-	size := 8 + entry*int64(binary.LittleEndian.Uint32(foot[:])) + 9
-	if foot[4]&0x7C != 0 || size > f.size || size > maxSeekTable {
-		return nil, broken
-	}
-	table := make([]byte, size)
-	if err := f.read(ctx, f.size-size, table); err != nil {
-		return nil, err
-	}
-	if binary.LittleEndian.Uint32(table) != seekHead ||
-		int64(binary.LittleEndian.Uint32(table[4:])) != size-8 {
-		return nil, broken
-	}
-	frames, total := []uint64{}, int64(0)
-	for at := int64(8); at < size-9; at += entry {
-		frame := binary.LittleEndian.Uint32(table[at:])
-		frames, total = append(frames, uint64(frame)), total+int64(frame)
-	}
-	if total != f.size-size {
-		return nil, broken
-	}
-	return frames, nil
-}
-
 // findFrames walks over a zstd file from block header to block header. It decompresses nothing.
 func findFrames(ctx context.Context, f *file) ([]uint64, error) {
-	raw := &byteReader{file: f, window: 4 * windowBytes, end: f.size, ctx: ctx}
+	raw := &byteReader{file: f, window: maxRead, end: f.size, ctx: ctx}
 	in := bufio.NewReaderSize(raw, 4<<10)
 	var frames []uint64
 	for {

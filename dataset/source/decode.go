@@ -15,29 +15,43 @@ import (
 // maxWindow bounds the memory of one zstd decoder: what `zstd -d` allows without further options.
 const maxWindow = 128 << 20
 
-// newDecoder decompresses r. The caller must Close it.
-func newDecoder(c pb.Compression, r io.Reader) (io.ReadCloser, error) {
+// decoderBytes is about what a decoder holds beside the window of its data.
+const decoderBytes = 512 << 10
+
+// newDecoder decompresses r, and says about how many bytes it holds. The caller must Close it.
+func newDecoder(c pb.Compression, r *byteReader) (io.ReadCloser, int64, error) {
 	if c == pb.Compression_GZIP {
 		z, err := gzip.NewReader(r)
 		if err != nil {
-			return nil, err // not a nil *Reader in an interface
+			return nil, 0, err // not a nil *Reader in an interface
 		}
-		return z, nil
+		return z, 64 << 10, nil
+	}
+	start, err := r.peek(r.ctx)
+	if err != nil && err != io.EOF {
+		return nil, 0, err
+	}
+	needs := int64(decoderBytes)
+	var h zstd.Header
+	if h.Decode(start) == nil && h.SingleSegment {
+		needs += int64(min(h.FrameContentSize, maxWindow))
+	} else {
+		needs += int64(min(h.WindowSize, maxWindow))
 	}
 	d := idle.Get()
 	if d == nil {
 		made, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
 			zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(1<<62))
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		d = made
 	}
 	z := &zstdDecoder{d.(*zstd.Decoder)}
 	if err := z.Reset(r); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return z, nil
+	return z, needs, nil
 }
 
 // idle are zstd decoders between two blocks; each has megabytes of tables and history.

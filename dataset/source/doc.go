@@ -44,8 +44,9 @@
 // first one's; and a paragraph belongs to the block of the blank line before it.
 //
 // A place in a compressed block is a byte of what the block decompresses to; in parquet it is a
-// row. A reader that is opened there reads the block again from its start, which for gzip and for
-// zstd of one frame is the start of the file: `banyan plan` says so.
+// row. A reader that is opened there goes to its frame by the seek table or, without one, reads the
+// block again from its start, which for gzip and for zstd of one frame is the start of the file:
+// `banyan plan` says so.
 //
 //	file -> content: bytes as they are (plain) or decompressed (packed)
 //	     -> window: the part in memory
@@ -72,5 +73,6 @@
 //   - I13: no input makes it panic, hang, or hold more than max_record and a window per reader.
 //     What it cannot read is an error that names the file, the byte and the fix (ErrInvalid).
 //     An open zstd block holds the frame's window on top (2 MiB as `zstd` writes it, 128 at
-//     most), an open row group one page of the text's column (128 MiB at most).
+//     most), an open row group one page of the text's column (128 MiB at most); Reader.Held says
+//     about how much it is, Reader.Rest gives it back until the next call.
 package source

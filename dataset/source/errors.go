@@ -17,6 +17,7 @@ type RecordError struct {
 	Byte   int64  // where the trouble is, counted alike
 	What   string
 	Fix    string
+	passes bool // a reader may go on behind it
 }
 
 func (e *RecordError) Error() string {
@@ -34,6 +35,8 @@ var ErrExhausted = errors.New("source exhausted")
 type problem struct {
 	at        int
 	what, fix string
+	passes    bool // what follows the record can be read
+	long      bool // the record is too long
 }
 
 func (p *problem) Error() string { return fmt.Sprintf("%s (byte %d): %s", p.what, p.at, p.fix) }

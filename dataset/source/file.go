@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 	"github.com/banyan-train/banyan/store"
@@ -21,6 +22,8 @@ type file struct {
 	format      pb.Format
 	document    pb.Document // of a text file
 	compression pb.Compression
+
+	unindexed atomic.Bool // known to have no seek table
 
 	mu       sync.Mutex
 	verified bool
@@ -78,12 +81,16 @@ func (f *file) verify(ctx context.Context) error {
 	return nil
 }
 
+// maxRead is the largest range that is read ahead.
+const maxRead = 1 << 20
+
 // byteReader reads bytes [at, end) of a file in ranges of window bytes, for libraries that want an
 // io.Reader. Their calls carry no context: the caller sets ctx before each. err is what the store
 // said, so that it can be told from what a library makes of it.
 type byteReader struct {
 	file    *file
 	window  int64
+	most    int64 // each range is twice the one before, up to this; 0: all are the same
 	at, end int64
 	buf     []byte // read, but not taken
 	whole   []byte // the memory of buf
@@ -92,20 +99,28 @@ type byteReader struct {
 }
 
 func (r *byteReader) Read(p []byte) (int, error) {
-	if len(r.buf) == 0 {
-		n := min(r.window, r.end-r.at)
-		if n <= 0 {
-			return 0, io.EOF
-		}
-		if int64(cap(r.whole)) < n {
-			r.whole = make([]byte, n)
-		}
-		if r.err = r.file.read(r.ctx, r.at, r.whole[:n]); r.err != nil {
-			return 0, r.err
-		}
-		r.buf, r.at = r.whole[:n], r.at+n
+	buf, err := r.peek(r.ctx)
+	n := copy(p, buf)
+	r.buf = buf[n:]
+	return n, err
+}
+
+// peek returns what comes next, at least a byte of it, and does not take it.
+func (r *byteReader) peek(ctx context.Context) ([]byte, error) {
+	if len(r.buf) > 0 {
+		return r.buf, nil
 	}
-	n := copy(p, r.buf)
-	r.buf = r.buf[n:]
-	return n, nil
+	n := min(r.window, r.end-r.at)
+	if n <= 0 {
+		return nil, io.EOF
+	}
+	if int64(cap(r.whole)) < n {
+		r.whole = make([]byte, n)
+	}
+	if r.err = r.file.read(ctx, r.at, r.whole[:n]); r.err != nil {
+		return nil, r.err
+	}
+	r.buf, r.at = r.whole[:n], r.at+n
+	r.window = max(r.window, min(2*r.window, r.most))
+	return r.buf, nil
 }

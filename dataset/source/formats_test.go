@@ -90,7 +90,7 @@ func columns(tb fataler, group int, texts []string) []byte {
 
 // pinned makes a corpus of files by name, cut as Pin cuts them.
 func pinned(tb fataler, blockBytes uint64, m *pb.SourceManifest, files map[string][]byte) *corpus {
-	c := &corpus{store: memstore.New(), options: Options{Seed: 7, Slots: 1}, window: windowBytes}
+	c := &corpus{store: memstore.New(), options: Options{Seed: 7, Slots: 1}, window: MaxWindow}
 	c.manifest = m
 	m.Name, m.BlockBytes = "wiki", blockBytes
 	if m.TextField == "" {
@@ -192,6 +192,7 @@ func TestI2EveryRecordOnceInEveryFormat(t *testing.T) {
 		c := written(t, texts)
 		c.options.Slots = rapid.IntRange(1, 3).Draw(t, "slots")
 		c.window = rapid.Int64Range(1, 300).Draw(t, "window")
+		c.rest = rapid.Bool().Draw(t, "rest")
 		var got []string
 		for _, doc := range c.epoch(t) {
 			first, _, _ := strings.Cut(doc.Text, "\n")

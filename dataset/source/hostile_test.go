@@ -19,7 +19,7 @@ import (
 // it; nil at the end.
 func drain(tb fataler, name string, data []byte, document pb.Document) error {
 	c := &corpus{store: memstore.New(), options: Options{Slots: 1, Once: true, MaxRecord: 1 << 20},
-		window: windowBytes}
+		window: MaxWindow}
 	c.manifest = &pb.SourceManifest{Name: "wiki", TextField: "text", BlockBytes: 4096,
 		Document: document}
 	uri := "mem://wiki/" + name
@@ -209,4 +209,82 @@ func fuzzFile(t *testing.T, field, name string, data []byte) {
 		t.Fatal(err)
 	}
 	r.Close()
+}
+
+// With somebody to tell, a reader goes on behind what it cannot read: a record, or where that is
+// damaged the rest of its block.
+func TestReadersGoOnBehindBadRecords(t *testing.T) {
+	good, lost := "{\"text\":\"good\"}\n", strings.Repeat("x", 99)+"\n"
+	texts := []string{"one", "two", "three", "four", "five", "six"}
+	table := columns(t, 2, texts) // three row groups
+	damaged := bytes.Clone(table)
+	magic := []byte{0x28, 0xb5, 0x2f, 0xfd} // of zstd: the first group's numbers, then its texts
+	numbers := bytes.Index(damaged, magic) + 1
+	damaged[numbers+bytes.Index(damaged[numbers:], magic)] ^= 0xff
+	zipped := gz(t, []byte(strings.Repeat(good, 100)))
+	for _, c := range []struct {
+		name     string
+		data     []byte
+		document pb.Document
+		docs     int
+		bad      []string
+	}{
+		{"a.jsonl", []byte(good + lost + good + "{}\n" + lost + "\xff\n" + good), 0, 3,
+			[]string{"longer than", "no field", "longer than", "invalid UTF-8"}},
+		{"end.jsonl", []byte(good + lost), 0, 1, []string{"longer than"}},
+		{"open.jsonl", []byte(good + lost[:99]), 0, 1, []string{"longer than"}},
+		{"cut.jsonl.gz", zipped[:len(zipped)-9], 0, 100, []string{"ends too early"}},
+		{"a.parquet", damaged, 0, 4, []string{"damaged"}},
+		{"whole.txt", []byte(lost), pb.Document_FILE, 0, []string{"longer than"}},
+		{"lines.txt", []byte("a\n" + lost + "b\n"), pb.Document_LINE, 2, []string{"longer than"}},
+	} {
+		for _, window := range []int64{7, MaxWindow} {
+			m := &pb.SourceManifest{Document: c.document}
+			if c.name == "a.parquet" {
+				m.TextField = "meta.text"
+			}
+			corpus := pinned(t, 1<<20, m, map[string][]byte{c.name: c.data})
+			var bad []string
+			corpus.options.MaxRecord, corpus.window = 64, window
+			corpus.options.Once = true
+			corpus.options.Bad = func(e *RecordError) { bad = append(bad, e.Error()) }
+			docs := corpus.epoch(t)
+			if len(docs) != c.docs || len(bad) != len(c.bad) {
+				t.Errorf("%s: %d documents, want %d; %q", c.name, len(docs), c.docs, bad)
+				continue
+			}
+			for i, want := range c.bad {
+				if !strings.Contains(bad[i], want) {
+					t.Errorf("%s: %s, want %s", c.name, bad[i], want)
+				}
+			}
+		}
+	}
+}
+
+// The seek table is held against the frames, as places in the text are counted by it.
+func TestI13_ASeekTableThatLies(t *testing.T) {
+	part := strings.Repeat("{\"text\":\"the quick brown fox\"}\n", 200)
+	data := frames(t, true, []byte(part), []byte(part), []byte(part))
+	c := pinned(t, 1<<20, &pb.SourceManifest{}, map[string][]byte{"a.jsonl.zst": data})
+	c.window = 64
+	offset := int64(2*len(part) - len(part)/200)
+	r, err := c.open(t).Reader(0, 0, offset)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if doc, err := r.Next(context.Background()); err != nil || doc.Offset != offset {
+		t.Errorf("an honest table: %+v, %v", doc, err)
+	}
+	lie := bytes.Clone(data)
+	binary.LittleEndian.PutUint32(lie[len(lie)-9-2*8+4:], uint32(len(part)-1)) // of the second frame
+	c = pinned(t, 1<<20, &pb.SourceManifest{}, map[string][]byte{"a.jsonl.zst": lie})
+	c.window = 64
+	if r, err = c.open(t).Reader(0, 0, offset); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Next(context.Background()); !errors.Is(err, ErrInvalid) ||
+		!strings.Contains(err.Error(), "the seek table at its end") {
+		t.Errorf("a table that lies: %v", err)
+	}
 }

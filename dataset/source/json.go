@@ -23,7 +23,7 @@ func (p *parser) fail(what string) *problem {
 	if p.i >= len(p.b) {
 		what = "the JSON ends too early"
 	}
-	return &problem{p.i, what, fixJSON}
+	return &problem{at: p.i, what: what, fix: fixJSON}
 }
 
 // peek returns the next byte, or 0 at the end.

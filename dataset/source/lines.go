@@ -20,9 +20,13 @@ type records interface {
 	// next returns the next record as it stands in the file, valid until the following call, and
 	// its position: the byte (contentOf) or the row at which it starts. It fails with
 	// errEndOfBlock behind the last record, with a problem in the data, or with an error of the
-	// store or of ctx; after one of ctx it may be called again.
+	// store or of ctx. After one of ctx it may be called again, and after a problem that passes:
+	// then it goes on behind the record.
 	next(ctx context.Context) ([]byte, int64, error)
+	// close gives back what decompresses. next goes on all the same.
 	close()
+	// held is about how many bytes are held until the following call.
+	held() int64
 }
 
 var (
@@ -71,12 +75,21 @@ func (l *lines) next(ctx context.Context) ([]byte, int64, error) {
 	case errors.Is(err, io.EOF) && end == at:
 		return nil, at, errEndOfBlock
 	case err != nil && !errors.Is(err, io.EOF):
-		return nil, at, err
+		return nil, at, l.pass(err)
 	case end-at > l.limit:
-		return nil, at, l.tooLong()
+		return nil, at, l.pass(l.tooLong())
 	}
 	l.pos = end + 1
 	return l.bytes(at, end), at, nil
+}
+
+// pass makes next go on at the line behind one that is too long.
+func (l *lines) pass(err error) error {
+	var bad *problem
+	if errors.As(err, &bad) && bad.long {
+		l.synced, l.resumed, bad.passes = false, false, true
+	}
+	return err
 }
 
 // sync moves pos to the first line start of the block, or checks the one it was given.

@@ -70,8 +70,9 @@ func short(n int, p []byte) (int, error) {
 // table is an open parquet file and its column of texts.
 type table struct {
 	*parquet.File
-	in   *rangeAt
-	leaf parquet.LeafColumn
+	in     *rangeAt
+	leaf   parquet.LeafColumn
+	footer int64 // bytes
 }
 
 // openTable reads a footer. The metadata are looked over first: see thrift.
@@ -101,7 +102,7 @@ func openTable(ctx context.Context, f *file, window int64, path []string) (*tabl
 	if walk := newThrift(footer); !walk.structure() {
 		return nil, notParquet("its metadata are damaged, or have over a million entries")
 	}
-	t := &table{in: in}
+	t := &table{in: in, footer: size}
 	err := shielded(in, func() (err error) {
 		t.File, err = parquet.OpenFile(in, f.size, parquet.SkipPageIndex(true),
 			parquet.SkipBloomFilters(true), parquet.SkipMagicBytes(true),
@@ -209,12 +210,13 @@ func (r *rows) next(ctx context.Context) ([]byte, int64, error) {
 	if value.IsNull() {
 		name := strings.Join(r.table.leaf.Path, ".")
 		return nil, r.extent.Start + row, &problem{what: fmt.Sprintf("column %q is null", name),
-			fix: "leave such rows out of the file, or write an empty string"}
+			fix: "leave such rows out of the file, or write an empty string", passes: true}
 	}
 	text := value.ByteArray()
 	if int64(len(text)) > r.source.maxRecord {
 		return nil, r.extent.Start + row, &problem{what: fmt.Sprintf("the record is longer than "+
-			"max_record (%d bytes)", r.source.maxRecord), fix: "split it, or raise data.max_record"}
+			"max_record (%d bytes)", r.source.maxRecord), fix: "split it, or raise data.max_record",
+			passes: true}
 	}
 	return text, r.extent.Start + row, nil
 }
@@ -330,6 +332,18 @@ func (r *rows) sound() error {
 		}
 	}
 	return nil
+}
+
+// held counts a page twice: as it was read and decompressed.
+func (r *rows) held() int64 {
+	if r.table == nil {
+		return 0
+	}
+	n := int64(cap(r.table.in.buf)) + r.table.footer
+	if r.page != nil {
+		n += 2 * r.page.Size()
+	}
+	return n
 }
 
 func (r *rows) close() {

@@ -79,12 +79,18 @@ func (r *Reader) Next(ctx context.Context) (Document, error) {
 			}
 			continue
 		}
-		if err != nil {
-			return Document{}, r.explain(at, err)
+		var text string
+		if err == nil {
+			var bad *problem
+			if text, bad = r.parse(raw); bad != nil {
+				bad.passes, err = true, bad
+			}
 		}
-		text, bad := r.parse(raw)
-		if bad != nil {
-			return Document{}, r.explain(at, bad)
+		if err != nil {
+			if err := r.pass(at, err); err != nil {
+				return Document{}, err
+			}
+			continue
 		}
 		if text == "" {
 			continue
@@ -95,11 +101,26 @@ func (r *Reader) Next(ctx context.Context) (Document, error) {
 	}
 }
 
-// Close gives back what an open block holds. The Reader is of no more use.
-func (r *Reader) Close() {
+// Rest gives back what decompresses, but no text that is read already. Next opens it again and
+// decompresses anew what lies before.
+func (r *Reader) Rest() {
 	if r.records != nil {
 		r.records.close()
 	}
+}
+
+// Held is about how many bytes the Reader holds until it is used again.
+func (r *Reader) Held() int64 {
+	if r.records == nil {
+		return 0
+	}
+	return r.records.held()
+}
+
+// Close gives back all that the Reader holds. It is of no more use.
+func (r *Reader) Close() {
+	r.Rest()
+	r.records = nil
 }
 
 // origin is the position that offsets in the block count from.
@@ -143,13 +164,28 @@ func (r *Reader) leave() error {
 	return nil
 }
 
+// pass goes on behind a record that cannot be used, if the source has somebody to tell.
+func (r *Reader) pass(at int64, err error) error {
+	err = r.explain(at, err)
+	var bad *RecordError
+	if r.src.bad == nil || !errors.As(err, &bad) {
+		return err
+	}
+	r.src.bad(bad)
+	r.found = true // the block is not without records
+	if bad.passes {
+		return nil
+	}
+	return r.leave()
+}
+
 // explain adds the source, the file and the record to an error.
 func (r *Reader) explain(at int64, err error) error {
 	f := r.src.files[r.extent.File]
 	var bad *problem
 	if errors.As(err, &bad) {
 		return &RecordError{Source: r.src.name, URI: f.uri, Place: r.place(at), Record: at,
-			Byte: at + int64(bad.at), What: bad.what, Fix: bad.fix}
+			Byte: at + int64(bad.at), What: bad.what, Fix: bad.fix, passes: bad.passes}
 	}
 	return fmt.Errorf("read source %q: %s: %s: %w", r.src.name, f.uri, r.place(at), err)
 }

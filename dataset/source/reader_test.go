@@ -20,11 +20,12 @@ type corpus struct {
 	manifest *pb.SourceManifest
 	options  Options
 	window   int64
+	rest     bool // readers rest after every document
 }
 
 func newCorpus(tb testing.TB, blockBytes uint64, files ...string) *corpus {
 	tb.Helper()
-	c := &corpus{store: memstore.New(), options: Options{Seed: 7, Slots: 1}, window: windowBytes}
+	c := &corpus{store: memstore.New(), options: Options{Seed: 7, Slots: 1}, window: MaxWindow}
 	c.manifest = &pb.SourceManifest{Name: "wiki", TextField: "text", BlockBytes: blockBytes}
 	for i, data := range files {
 		uri := fmt.Sprintf("mem://wiki/%d.jsonl", i)
@@ -80,7 +81,9 @@ func (c *corpus) epoch(t fataler) []Document {
 			if err != nil {
 				t.Fatal(err)
 			}
-			docs = append(docs, doc)
+			if docs = append(docs, doc); c.rest {
+				r.Rest()
+			}
 		}
 	}
 	return docs
@@ -120,7 +123,7 @@ func TestI2EveryRecordOnceAtEveryBlockBoundary(t *testing.T) {
 	for name, data := range files {
 		want := naive(data)
 		for blockBytes := 1; blockBytes <= len(data)+1; blockBytes++ {
-			for _, window := range []int64{1, 2, 7, 64, windowBytes} {
+			for _, window := range []int64{1, 2, 7, 64, MaxWindow} {
 				c := newCorpus(t, uint64(blockBytes), data)
 				c.window = window
 				c.options.Slots = 3
@@ -215,7 +218,7 @@ func TestBadRecordsAreNamed(t *testing.T) {
 		"{\"text\":\"" + long + "\"": "longer than max_record (64 bytes)",
 		long + "\n":                  "split it, or raise data.max_record",
 	} {
-		for _, window := range []int64{3, windowBytes} {
+		for _, window := range []int64{3, MaxWindow} {
 			c := newCorpus(t, 1<<20, good+bad)
 			c.options.MaxRecord, c.window = 64, window
 			r := c.reader(t, 0)

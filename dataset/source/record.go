@@ -37,7 +37,7 @@ func ParsePath(field string) []string {
 // once, as a string of Unicode characters (an escaped half of a surrogate pair is none).
 func ParseRecord(line []byte, field string) (string, error) {
 	if at := invalidUTF8(line); at >= 0 {
-		return "", &problem{at, "invalid UTF-8", fixUTF8}
+		return "", &problem{at: at, what: "invalid UTF-8", fix: fixUTF8}
 	}
 	text, err := parseRecord(line, ParsePath(field))
 	if err != nil {
@@ -66,7 +66,7 @@ func parseRecord(line []byte, path []string) (string, *problem) {
 		return "", m.err
 	case m.found < len(path):
 		what := fmt.Sprintf("no field %q", strings.Join(path[:m.found+1], "."))
-		return "", &problem{m.at, what, m.fix()}
+		return "", &problem{at: m.at, what: what, fix: m.fix()}
 	}
 	return m.text, nil
 }
@@ -93,7 +93,8 @@ func (m *members) visit(p *parser, key []byte, keyAt int) *problem {
 	}
 	at := p.i
 	if m.found > m.depth {
-		m.fail(&problem{keyAt, fmt.Sprintf("field %q appears twice", m.name()), fixTwice})
+		m.fail(&problem{at: keyAt, what: fmt.Sprintf("field %q appears twice", m.name()),
+			fix: fixTwice})
 		return p.value(m.depth + 1)
 	}
 	m.found = m.depth + 1
@@ -110,7 +111,8 @@ func (m *members) visit(p *parser, key []byte, keyAt int) *problem {
 	}
 	var ok bool
 	if m.text, ok = unquote(raw); !ok {
-		m.fail(&problem{at, fmt.Sprintf("field %q has half a surrogate pair", m.name()), fixEscape})
+		m.fail(&problem{at: at, what: fmt.Sprintf("field %q has half a surrogate pair", m.name()),
+			fix: fixEscape})
 	}
 	return nil
 }
@@ -142,7 +144,7 @@ func (m *members) name() string { return strings.Join(m.path[:m.depth+1], ".") }
 
 func (m *members) wrongKind(p *parser, at int, want string) *problem {
 	what := fmt.Sprintf("field %q is %s, not %s", m.name(), kindOf(p.peek()), want)
-	return &problem{at, what, m.fix()}
+	return &problem{at: at, what: what, fix: m.fix()}
 }
 
 func (m *members) fail(err *problem) {

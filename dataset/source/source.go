@@ -19,11 +19,18 @@ type Options struct {
 	Seed      uint64
 	Slots     int   // B, the global batch
 	MaxRecord int64 // bytes of the longest record; 0: DefaultMaxRecord
+	// Window is how much a Reader holds of its block, in bytes, where records are shorter; 0:
+	// MaxWindow. It does not matter to what is read, only to the number of range reads.
+	Window int64
 	// Once reads the blocks in the order in which they lie in the files, each once: after the last,
 	// a Reader fails with ErrExhausted. Seed and the manifest's max_epochs do not matter.
 	Once bool
 	// Until, with Once, is the block number that a Reader stops before, with ErrExhausted; 0: none.
 	Until uint64
+	// Bad, if set, is told of records that cannot be used, and readers go on behind them: behind the
+	// block where its rest cannot be read either. With nothing else to read that has no end, so it
+	// is for Once. Readers may call it at the same time.
+	Bad func(*RecordError)
 }
 
 // Source is one pinned source, ready to be read. It is safe for concurrent use; its Readers are
@@ -40,6 +47,7 @@ type Source struct {
 	maxEpochs float64
 	limit     uint64 // block numbers from here on lie beyond max_epochs
 	once      bool   // blocks are in file order
+	bad       func(*RecordError)
 	layout    Layout
 	files     []*file
 
@@ -57,11 +65,14 @@ func Open(stores store.Opener, m *pb.SourceManifest, o Options) (*Source, error)
 		replace: m.GetInvalidUtf8() == pb.InvalidUtf8_REPLACE,
 		seed:    o.Seed, slots: uint64(o.Slots),
 		maxRecord: o.MaxRecord, maxEpochs: m.GetMaxEpochs(), limit: math.MaxInt64,
-		window: windowBytes,
+		window: MaxWindow, bad: o.Bad,
 		barren: map[uint64]bool{},
 	}
 	if s.maxRecord <= 0 {
 		s.maxRecord = DefaultMaxRecord
+	}
+	if o.Window > 0 {
+		s.window = min(max(o.Window, MinWindow), MaxWindow)
 	}
 	for _, pinned := range m.GetFiles() {
 		f, err := openFile(stores, pinned, m.GetDocument())

@@ -59,7 +59,7 @@ func (s *Source) parserOf(f *file) parse {
 		}
 		if at := invalidUTF8(raw); at >= 0 {
 			if !s.replace {
-				return "", &problem{at, "invalid UTF-8", fixUTF8}
+				return "", &problem{at: at, what: "invalid UTF-8", fix: fixUTF8}
 			}
 			raw = bytes.ToValidUTF8(raw, []byte("\uFFFD"))
 		}

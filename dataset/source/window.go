@@ -8,10 +8,12 @@ import (
 	"io"
 )
 
-// windowBytes is the size of the ranges read. A block is read in windows, so that a reader that
-// waits between two sequences holds little. A larger buffer does not outlive the record that
-// needed it.
-const windowBytes = 256 << 10
+// Bounds of the windows in which a block is read, so that a reader that waits between two sequences
+// holds little. A larger buffer does not outlive the record that needed it.
+const (
+	MinWindow = 8 << 10
+	MaxWindow = 256 << 10
+)
 
 // window is the part of a block's content that is in memory.
 type window struct {
@@ -48,7 +50,8 @@ func (w *window) more(ctx context.Context, keep int64) error {
 	}
 	rest := w.buf[min(keep-w.at, int64(len(w.buf))):]
 	next := w.buf[:0]
-	want := min(int64(len(rest)), 4*w.size) // ever larger reads for one record
+	// To a full window; for one record ever larger reads.
+	want := max(w.size-int64(len(rest)), min(int64(len(rest)), 4*w.size))
 	if most := 4 * w.size; int64(cap(next)) > most && int64(len(rest))+w.size <= most {
 		next = nil
 	}
@@ -66,8 +69,9 @@ func (w *window) more(ctx context.Context, keep int64) error {
 }
 
 func (w *window) tooLong() *problem {
-	return &problem{int(w.limit), fmt.Sprintf("the record is longer than max_record (%d bytes)",
-		w.limit), "split it, or raise data.max_record"}
+	what := fmt.Sprintf("the record is longer than max_record (%d bytes)", w.limit)
+	return &problem{at: int(w.limit), what: what, fix: "split it, or raise data.max_record",
+		long: true}
 }
 
 // last is the last position at which a record of the block may start, as far as is known.
@@ -92,11 +96,19 @@ func (w *window) newline(ctx context.Context, keep, from int64) (int64, error) {
 	}
 }
 
-// close gives back what decompresses. Reading on opens it anew.
+// close gives back what decompresses, and keeps the text. Reading on opens it anew.
 func (w *window) close() {
 	if w.from != nil {
 		w.endsAt = w.from.last()
 		w.from.close()
 		w.from = nil
 	}
+}
+
+func (w *window) held() int64 {
+	n := int64(cap(w.buf))
+	if w.from != nil {
+		n += w.from.held()
+	}
+	return n
 }

@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"runtime"
 	"slices"
-	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/sync/errgroup"
@@ -18,8 +16,11 @@ import (
 	"github.com/banyan-train/banyan/store"
 )
 
-// longest is how many of the longest documents are named.
-const longest = 3
+// How many of the longest documents are named, and of the broken records.
+const (
+	longest  = 3
+	firstBad = 5
+)
 
 // Counts is what one source holds.
 type Counts struct {
@@ -31,7 +32,7 @@ type Counts struct {
 	Sampled    bool       `json:"sampled"`    // duplicates are estimated
 	Broken     uint64     `json:"broken"`     // records that no run could read
 	BadUTF8    uint64     `json:"bad_utf8"`   // of these: not UTF-8
-	FirstBad   string     `json:"first_bad,omitempty"`
+	FirstBad   []string   `json:"first_bad"`  // what is wrong with the first few of them
 	Longest    []Document `json:"longest"`
 }
 
@@ -56,8 +57,12 @@ type counter struct {
 // count reads a source once, with as many readers as there are processors.
 func (c *counter) count(ctx context.Context) (*Counts, error) {
 	n := runtime.GOMAXPROCS(0)
+	bad := broken{files: map[string]int{}}
+	for i, f := range c.manifest.GetFiles() {
+		bad.files[f.GetUri()] = i
+	}
 	src, err := source.Open(c.stores, c.manifest,
-		source.Options{Slots: n, MaxRecord: c.max, Once: true})
+		source.Options{Slots: n, MaxRecord: c.max, Once: true, Bad: bad.add})
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +80,7 @@ func (c *counter) count(ctx context.Context) (*Counts, error) {
 		all.add(p)
 	}
 	all.Duplicates, all.Sampled = all.seen.duplicates()
+	all.Broken, all.BadUTF8, all.FirstBad = bad.count, bad.utf8, bad.messages()
 	return &all.Counts, nil
 }
 
@@ -92,16 +98,13 @@ func (c *counter) read(ctx context.Context, src *source.Source, slot int, p *par
 	if err != nil {
 		return err
 	}
+	defer r.Close()
 	var ids []int32
 	at, block := int64(0), ^uint64(0)
 	for {
 		doc, err := r.Next(ctx)
-		var bad *source.RecordError
 		switch {
 		case errors.Is(err, source.ErrExhausted):
-			return nil
-		case errors.As(err, &bad):
-			p.broken(bad)
 			return nil
 		case err != nil:
 			return err
@@ -134,27 +137,12 @@ func (p *part) long(d Document) {
 	p.Longest = p.Longest[:min(longest, len(p.Longest))]
 }
 
-func (p *part) broken(bad *source.RecordError) {
-	p.Broken++
-	if strings.HasPrefix(bad.What, "invalid UTF-8") {
-		p.BadUTF8++
-	}
-	if text := fmt.Sprint(bad); p.FirstBad == "" || text < p.FirstBad {
-		p.FirstBad = text
-	}
-}
-
 // add adds the counts of another reader. The outcome does not depend on the order.
 func (p *part) add(q *part) {
 	p.Documents += q.Documents
 	p.Bytes += q.Bytes
 	p.Characters += q.Characters
 	p.Tokens += q.Tokens
-	p.Broken += q.Broken
-	p.BadUTF8 += q.BadUTF8
-	if p.FirstBad == "" || q.FirstBad != "" && q.FirstBad < p.FirstBad {
-		p.FirstBad = q.FirstBad
-	}
 	for _, d := range q.Longest {
 		p.long(d)
 	}

@@ -83,14 +83,36 @@ func TestCountsAreThoseOfTheTexts(t *testing.T) {
 	}
 }
 
-func TestABrokenRecordIsReportedAndNamed(t *testing.T) {
-	good := lines(500, func(i int) string { return fmt.Sprint("text ", i) })
-	r, err := Run(t.Context(), options(t, good+"{\"text\":\"\xff\"}\n"))
+// The records behind a broken one are counted like those before it.
+func TestBrokenRecordsAreCountedAndNamed(t *testing.T) {
+	var file strings.Builder
+	var at []int
+	good := 0
+	for i, bad := range []string{"{\"text\":\"\xff\"}", "{\"text\":7}", "no JSON",
+		"{\"text\":\"" + strings.Repeat("long", 1000) + "\"}", "{\"body\":\"\"}", "{}", "{"} {
+		file.WriteString(lines(100, func(k int) string { return fmt.Sprint("text ", i, k) }))
+		at, good = append(at, file.Len()), good+100
+		file.WriteString(bad + "\n")
+	}
+	file.WriteString(lines(100, func(k int) string { return fmt.Sprint("last ", k) }))
+	o := options(t, file.String())
+	o.Config.MaxRecord = 2000
+	r, err := Run(t.Context(), o)
 	must(t, err)
 	s := r.Sources[0]
-	if s.Broken != 1 || s.BadUTF8 != 1 || !strings.Contains(s.FirstBad, "docs.jsonl") ||
-		!strings.Contains(s.FirstBad, fmt.Sprint("byte ", len(good))) {
+	if s.Documents != uint64(good+100) || s.Duplicates != 0 || s.Broken != 7 || s.BadUTF8 != 1 {
 		t.Errorf("%+v", s)
+	}
+	if len(s.FirstBad) != firstBad {
+		t.Fatalf("%d are named", len(s.FirstBad))
+	}
+	for i, text := range s.FirstBad {
+		want := fmt.Sprintf("record at byte %d: %s", at[i], []string{"invalid UTF-8",
+			`field "text" is a number`, "not a JSON object", "the record is longer",
+			`no field "text"`}[i])
+		if !strings.Contains(text, want) || !strings.Contains(text, "docs.jsonl") {
+			t.Errorf("%s: want %s", text, want)
+		}
 	}
 }
 

@@ -84,7 +84,7 @@ func Survey(w io.Writer, r *survey.Report) error {
 	for _, s := range r.Sources {
 		if s.Broken > 0 {
 			fmt.Fprintf(&out, "\n%s: %d broken records, %d of them not UTF-8; the first:\n    %s\n",
-				s.Name, s.Broken, s.BadUTF8, s.FirstBad)
+				s.Name, s.Broken, s.BadUTF8, strings.Join(s.FirstBad, "\n    "))
 		}
 	}
 	fmt.Fprint(&out, "\nLongest documents\n")
