@@ -85,19 +85,22 @@ bench-ranks: ## two ranks on one core each against one on two, and reproducible 
 	$(GO) test -run '^$$' -bench 'TwoRanks/./.*/ZERO1' -benchtime 1x -timeout 0 ./worker/train
 
 .PHONY: peers
-peers: build .venv/installed ## compare with transformers and tokenizers, every family (.demo/export too, if there)
+peers: build .venv/installed ## compare with transformers, tokenizers, pyarrow (.demo/export too, if there)
 	sh scripts/peers.sh .venv/bin/python bin/banyan .demo/export $(HOSTILE) $(SHARED)
 
 .PHONY: bench-peers
-bench-peers: .venv/installed ## speed against PyTorch, OpenBLAS, Gloo and, with SHARED, tokenizers: JSON lines
+bench-peers: s3server .venv/installed ## speed against PyTorch, OpenBLAS, Gloo; with SHARED tokenizers, readers
 	$(GO) build -o bin/bench ./internal/bench
 	@.venv/bin/python scripts/bench_peers.py bin/bench $(if $(QUICK),--quick) $(BENCH_FLAGS)
 	@.venv/bin/python scripts/bench_collective.py bin/bench $(if $(QUICK),--quick)
 	@test -z '$(SHARED)' || HF_HUB_OFFLINE=1 .venv/bin/python scripts/bench_encode.py bin/bench '$(SHARED)'
+	@test -z '$(SHARED)' || .venv/bin/python scripts/bench_reader.py bin/bench bin/s3server '$(SHARED)'
 
-.venv/installed: scripts/requirements.txt
+.venv/installed: scripts/requirements.txt scripts/requirements-nodeps.txt
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r scripts/requirements.txt
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		-r scripts/requirements-nodeps.txt
 	touch $@
 
 .PHONY: arm64

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Compares Banyan with its peers: on a Hugging Face folder, which transformers must load and compute
-# the same logits from, and whose tokenizer must give the same ids; on random models of every family,
-# both ways (scripts/peer_families.py); and PyTorch must train as we do. NVIDIA's headers and
-# compiler, which come with PyTorch, must agree with our GPU code.
+# the same logits from, and whose tokenizer must give the same ids; on files of every format
+# (scripts/peer_formats.py); on random models of every family, both ways (scripts/peer_families.py);
+# and PyTorch must train as we do. NVIDIA's headers and compiler, which come with PyTorch, must agree
+# with our GPU code.
 #
 #   scripts/peers.sh PYTHON BANYAN FOLDER HOSTILE [SHARED]
 #
@@ -50,6 +51,10 @@ site=$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 "$python" scripts/gpu_lint.py "$site"
 sh scripts/nccl_headers.sh "$python"
 "$banyan" doctor --cuda-path "$site"
+
+# The documents of files of every format.
+go build -o "$tmp/bench" ./internal/bench
+"$python" scripts/peer_formats.py "$tmp/bench"
 
 mkdir "$tmp/families"
 HF_HUB_OFFLINE=1 "$python" scripts/peer_families.py "$banyan" "$tmp/families"

@@ -3,6 +3,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -74,6 +77,34 @@ func TestBadRequestsAreAnsweredAndChangeNothing(t *testing.T) {
 	peak, now := a[7]["peak_bytes"].(float64), a[7]["resident_bytes"].(float64)
 	if peak < now || now <= 0 {
 		t.Errorf("memory: %v", a[7])
+	}
+}
+
+func TestReadCountsTheTokensOfSteps(t *testing.T) {
+	const read = `{"do":"read","repeat":3}`
+	corpus := `{"do":"reader","tokenizer":"../../examples/tokenizer","seq_len":64,"batch":4,` +
+		`"sources":["../../examples/corpora/zh-facts.jsonl","../../examples/corpora/en-facts.jsonl"]}`
+	a := ask(t, read, corpus, read, strings.Replace(corpus, "64", "0", 1), read)
+	if a[0]["error"] == nil || a[3]["error"] == nil {
+		t.Errorf("no error without a corpus, or without a length: %v, %v", a[0], a[3])
+	}
+	for _, i := range []int{2, 4} {
+		if a[i]["tokens"] != float64(3*4*64) || a[i]["seconds"].(float64) <= 0 {
+			t.Errorf("3 steps of 4 sequences of 64: %v", a[i])
+		}
+	}
+}
+
+func TestTextsAreThoseOfTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.jsonl")
+	data := "{\"meta\":{\"text\":\"榕\"}}\n{\"meta\":{\"text\":\"\"}}\n{\"meta\":{\"text\":\"b\"}}\n"
+	if err := os.WriteFile(path, []byte(data), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := ask(t, fmt.Sprintf(`{"do":"texts","sources":[%q],"text_field":"meta.text"}`, path),
+		fmt.Sprintf(`{"do":"texts","sources":[%q]}`, path))
+	if got := fmt.Sprint(a[0]["texts"]); got != "[榕 b]" || a[1]["error"] == nil {
+		t.Errorf("%v, %v", a[0], a[1])
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/banyan-train/banyan/dataset"
 	"github.com/banyan-train/banyan/worker/kernel"
 	"github.com/banyan-train/banyan/worker/kernel/cpu"
 )
@@ -26,6 +27,7 @@ type request struct {
 
 	Tokenizer string   `json:"tokenizer"`
 	Files     []string `json:"files"` // of JSON lines, for encode
+	corpusPlace
 }
 
 type answer map[string]any
@@ -39,6 +41,7 @@ type server struct {
 	products map[matmulSize][]kernel.Op
 	encoder  *encoder
 	member   *member
+	stream   *dataset.Config
 }
 
 func main() {
@@ -93,6 +96,12 @@ func (s *server) serve(q *request) (answer, error) {
 		return s.encoder.encode(repeat), nil
 	case q.Do == "encode":
 		return nil, errNoCorpus
+	case q.Do == "reader":
+		return s.reader(q)
+	case q.Do == "read":
+		return s.read(repeat)
+	case q.Do == "texts":
+		return texts(q)
 	case s.be == nil:
 		return nil, errNoBackend
 	}

@@ -95,8 +95,8 @@ var table = map[string]string{
 		"store/router",
 
 	"client": "internal/leader proto",
-	"internal/bench": "collective collective/tcp collective/tree dataset/tokenize proto " +
-		"store/router worker/kernel worker/kernel/cpu worker/model worker/optim",
+	"internal/bench": "collective collective/tcp collective/tree dataset dataset/source " +
+		"dataset/tokenize proto store/router worker/kernel worker/kernel/cpu worker/model worker/optim",
 	"internal/demo": "client internal/local proto",
 	"internal/gpucheck": "gpu gpu/cuda gpu/doctor gpu/kernels gpu/kernels/twin gpu/nvrtc " +
 		"worker/kernel/cpu",
@@ -168,7 +168,7 @@ var owners = map[string][]string{
 	"github.com/nats-io/":            {"coordinator/telemetry"},
 	"github.com/aws/":                {"store/s3"},
 	"go.yaml.in/yaml":                {"coordinator/spec"},
-	"github.com/klauspost/compress/": {"checkpoint", "dataset/source"},
+	"github.com/klauspost/compress/": {"checkpoint", "dataset", "dataset/source"},
 	"github.com/parquet-go/":         {"dataset/source"},
 	"github.com/versity/versitygw":   {"tools/s3server"},
 	"github.com/spf13/cobra":         {"cmd/banyan"},
