@@ -66,7 +66,7 @@ func (t *trainer) profile(repeat int) (answer, error) {
 	var ops []answer
 	for _, k := range kinds {
 		name, flops, bytes := k.work()
-		seconds := b.used[k].Seconds()
+		seconds := max(b.used[k].Seconds(), 1e-9) // a tiny op may end within a tick
 		count := float64(b.count[k])
 		ops = append(ops, answer{"op": name, "count": count / float64(repeat),
 			"cpu_ms": 1e3 * seconds / float64(repeat),
