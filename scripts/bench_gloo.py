@@ -37,7 +37,8 @@ class Rank:
         self.prepare(n)
         part = self.vector.view(world, -1)
         if do == "all_gather":
-            return lambda: dist.all_gather_into_tensor(self.out, part[rank])
+            own = self.out.view(world, -1)[rank]
+            return lambda: dist.all_gather_into_tensor(self.out, own)
         if do == "reduce_scatter":
             own = self.out[:n // world]
             return lambda: dist.reduce_scatter_tensor(own, self.vector)

@@ -16,10 +16,10 @@
 // The higher rank of a pair dials the lower and sends a hello (hello.go: magic, version, run,
 // generation, rank, target, world, checksum). The lower answers a welcome, or a refusal with its
 // reason, which both sides log. Bytes that are no hello are closed without an answer. After the
-// welcome both sides send frames (frame.go): a header of 48 bytes that names kind, sender, group,
-// operation and lengths and carries the CRC-32C of the payload and of itself, then at most 256 KiB
-// of payload, which goes from and to the callers' slices without a copy of ours. float32 travels
-// as little-endian memory; Listen refuses big-endian hosts.
+// welcome both sides send frames (frame.go): a header of 64 bytes that names kind, sender, group,
+// operation and lengths and carries a checksum of the payload (XXH3) and of itself (CRC-32C), then
+// at most 1 MiB of payload, which goes from and to the callers' slices without a copy of ours.
+// float32 travels as little-endian memory; Listen refuses big-endian hosts.
 //
 // An operation is one message a pair and direction, an empty one too: so both sides of every pair
 // compare kind, number and counts for each operation, and a disagreement is an error on both.
@@ -34,9 +34,9 @@
 // has posted, which are older; everything before it on the connection is finished; so the sender
 // can send, and the receiver can take. Senders never wait for receivers of the same rank, nor one
 // pair for another.
-// Memory beyond the callers' buffers is a 4 KiB reader a peer, the vectors of AllGatherBytes (at
-// most 16 MiB each) and the kernel's socket buffers. Those are left to the kernel's own tuning: a
-// size set by hand is cut to net.core.{r,w}mem_max, often 208 KiB, and turns the tuning off.
+// Memory beyond the callers' buffers is the vectors of AllGatherBytes (at most 16 MiB each) and the
+// kernel's socket buffers. Those are left to the kernel's own tuning: a size set by hand is cut to
+// net.core.{r,w}mem_max, often 208 KiB, and turns the tuning off.
 //
 // # Failures
 //

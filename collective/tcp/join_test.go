@@ -157,7 +157,7 @@ func TestOtherVersionIsToldWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	answer, err := readMessage(conn)
-	if err != nil || !strings.Contains(answer.reason, "protocol version 2, this is 1") {
+	if err != nil || !strings.Contains(answer.reason, "protocol version 3, this is 2") {
 		t.Fatalf("answer %+v, %v", answer, err)
 	}
 	cancel()

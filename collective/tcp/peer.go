@@ -1,22 +1,19 @@
 package tcp
 
 import (
-	"bufio"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"net"
 	"sync/atomic"
 	"time"
 
+	"github.com/zeebo/xxh3"
+
 	"github.com/banyan-train/banyan/collective"
 )
 
-const (
-	readBuffer = 4 << 10 // for headers and small vectors; payloads are read past it
-	// goodbyeTime is how long a dead group tries to tell a peer why. Nobody waits for it but Close.
-	goodbyeTime = time.Second
-)
+// goodbyeTime is how long a dead group tries to tell a peer why. Nobody waits for it but Close.
+const goodbyeTime = time.Second
 
 // peer is the connection to one other rank: a sender and a receiver goroutine, each with the
 // items of posted operations in order of their sequence numbers.
@@ -85,7 +82,7 @@ func (p *peer) write(h header, data []byte) (whole bool, err error) {
 	for first := true; first || len(data) > 0; first = false {
 		chunk := data[:min(len(data), maxChunk)]
 		data = data[len(chunk):]
-		h.length, h.sum = uint32(len(chunk)), crc32.Checksum(chunk, castagnoli)
+		h.length, h.sum = uint32(len(chunk)), xxh3.Hash(chunk)
 		h.encode(&head)
 		if h.kind != kindAbort && p.g.isAborted() {
 			return true, collective.ErrAborted
@@ -119,7 +116,9 @@ func (p *peer) goodbye() {
 // ahead is held back by TCP and costs no memory.
 func (p *peer) receive() {
 	defer p.g.busy.Done()
-	r := bufio.NewReaderSize(&countingReader{p.conn, &p.bytesRead}, readBuffer)
+	// Not buffered: what is left over of a buffer would shift the payloads, and the kernel copies to
+	// an odd address at half the speed on some processors.
+	r := &countingReader{p.conn, &p.bytesRead}
 	var head [headerLen]byte
 	for {
 		h, err := p.readHeader(r, &head)
@@ -216,8 +215,8 @@ func (p *peer) take(r io.Reader, item recvItem, h header, head *[headerLen]byte)
 		if _, err := io.ReadFull(r, chunk); err != nil {
 			return fmt.Errorf("%w: %w", ErrLost, err)
 		}
-		if sum := crc32.Checksum(chunk, castagnoli); sum != h.sum {
-			return fmt.Errorf("%w: payload checksum %08x, the sender's is %08x, at byte %d of %d",
+		if sum := xxh3.Hash(chunk); sum != h.sum {
+			return fmt.Errorf("%w: payload checksum %016x, the sender's is %016x, at byte %d of %d",
 				ErrCorrupt, sum, h.sum, total-uint64(len(dst))-uint64(len(chunk)), total)
 		}
 		if len(dst) == 0 {

@@ -36,7 +36,7 @@ type member struct {
 
 // How a reduce-scatter is cut: pieces of a shard, some of which are under way while one is added.
 const (
-	pieceElements = 256 << 10
+	pieceElements = 512 << 10
 	piecesAhead   = 3
 )
 
@@ -126,16 +126,14 @@ func (s *server) collective(q *request, repeat int) (answer, error) {
 		return nil, err
 	}
 	var do func(context.Context) error
+	var sums *reduction
 	switch q.Do {
 	case "all_gather":
 		do = func(ctx context.Context) error { return m.allGather(ctx, s.be, shard) }
 	case "reduce_scatter":
-		r, err := newReduction(m, s.be, shard)
-		if err != nil {
-			return nil, err
-		}
-		defer r.close()
-		do = r.run
+		sums = newReduction(m, s.be, shard)
+		defer sums.close()
+		do = sums.run
 	case "bare":
 		do = func(context.Context) error { return m.bare(s.be, shard) }
 	}
@@ -153,8 +151,12 @@ func (s *server) collective(q *request, repeat int) (answer, error) {
 			return nil, err
 		}
 	}
-	return answer{"seconds": time.Since(began).Seconds() / float64(repeat),
-		"cpu_seconds": (cpuTime() - used).Seconds() / float64(repeat)}, nil
+	a := answer{"seconds": time.Since(began).Seconds() / float64(repeat),
+		"cpu_seconds": (cpuTime() - used).Seconds() / float64(repeat)}
+	if sums != nil {
+		sums.copyTo(s.be.Host(m.out))
+	}
+	return a, nil
 }
 
 // allocate makes the vectors, once a size.
@@ -175,6 +177,7 @@ func (m *member) allocate(be kernel.Backend, n int) error {
 	for i, v := 0, be.Host(m.vector); i < len(v); i++ {
 		v[i] = float32(i%1000+rank) / 1024
 	}
+	copy(be.Host(m.out), be.Host(m.vector))
 	return nil
 }
 
@@ -183,8 +186,8 @@ func (m *member) allGather(ctx context.Context, be kernel.Backend, shard int) er
 	for r := range counts {
 		counts[r] = shard
 	}
-	own := be.Host(m.vector)[int(m.group.Rank())*shard:][:shard]
-	return m.group.AllGather(be.Host(m.out), counts, own).Wait(ctx)
+	out := be.Host(m.out) // the own part is in its place
+	return m.group.AllGather(out, counts, out[int(m.group.Rank())*shard:][:shard]).Wait(ctx)
 }
 
 // bare moves what an all-gather and a reduce-scatter both move, and nothing else: the most that
@@ -209,33 +212,33 @@ func (m *member) bare(be kernel.Backend, shard int) error {
 }
 
 // reduction is the ordered reduce-scatter, as worker/train does it: partials to their owners, who
-// add them over the fixed tree.
+// add them over the fixed tree. The result stays with the sums.
 type reduction struct {
 	m      *member
 	be     kernel.Backend
 	shard  int
 	pools  map[int]*vectors // by length
-	sums   map[int]*tree.Sum[kernel.Tensor]
+	sums   []*tree.Sum[kernel.Tensor]
 	flying []piece
 }
 
 // piece is elements [at, at+n) of every shard, under way.
 type piece struct {
-	at, n  int
+	sum    *tree.Sum[kernel.Tensor]
 	handle collective.Handle
 	from   []kernel.Tensor // by rank
 }
 
-func newReduction(m *member, be kernel.Backend, shard int) (*reduction, error) {
-	r := &reduction{m: m, be: be, shard: shard, pools: map[int]*vectors{},
-		sums: map[int]*tree.Sum[kernel.Tensor]{}}
-	for _, n := range []int{min(shard, pieceElements), shard % pieceElements} {
-		if n > 0 && r.pools[n] == nil {
+func newReduction(m *member, be kernel.Backend, shard int) *reduction {
+	r := &reduction{m: m, be: be, shard: shard, pools: map[int]*vectors{}}
+	for at := 0; at < shard; at += pieceElements {
+		n := min(pieceElements, shard-at)
+		if r.pools[n] == nil {
 			r.pools[n] = &vectors{be: be, n: n}
-			r.sums[n] = tree.NewSum(m.group.Size(), r.pools[n])
 		}
+		r.sums = append(r.sums, tree.NewSum(m.group.Size(), r.pools[n]))
 	}
-	return r, nil
+	return r
 }
 
 func (r *reduction) run(ctx context.Context) error {
@@ -256,7 +259,8 @@ func (r *reduction) run(ctx context.Context) error {
 
 func (r *reduction) launch(at, n int) error {
 	world, me := r.m.group.Size(), int(r.m.group.Rank())
-	p := piece{at: at, n: n, from: make([]kernel.Tensor, world)}
+	p := piece{sum: r.sums[at/pieceElements], from: make([]kernel.Tensor, world)}
+	p.sum.Reset()
 	send, recv := make([][]float32, world), make([][]float32, world)
 	for k := range world {
 		part := r.m.vector.Slice(k*r.shard+at, k*r.shard+at+n)
@@ -281,19 +285,31 @@ func (r *reduction) land(ctx context.Context) error {
 		return err
 	}
 	r.flying = r.flying[1:]
-	sum := r.sums[p.n]
+	me := int(r.m.group.Rank())
 	for k, v := range p.from {
-		if err := sum.Put(k, 0, 1, v, k != int(r.m.group.Rank())); err != nil {
+		if k == me {
+			continue
+		}
+		if err := p.sum.Put(k, 0, 1, v, true); err != nil {
 			return err
 		}
 	}
-	total, _ := sum.Result()
-	copy(r.be.Host(r.m.out)[p.at:], r.be.Host(total))
-	sum.Reset()
-	return nil
+	// The own partial is not the sum's to keep: last, it is added where another lies.
+	return p.sum.Put(me, 0, 1, p.from[me], false)
+}
+
+// copyTo writes the own shard of the sum.
+func (r *reduction) copyTo(out []float32) {
+	for i, sum := range r.sums {
+		total, _ := sum.Result()
+		copy(out[i*pieceElements:], r.be.Host(total))
+	}
 }
 
 func (r *reduction) close() {
+	for _, sum := range r.sums {
+		sum.Reset()
+	}
 	for _, p := range r.pools {
 		for _, v := range p.free {
 			r.be.Free(v)

@@ -171,6 +171,7 @@ var owners = map[string][]string{
 	"github.com/klauspost/compress/": {"checkpoint", "dataset", "dataset/source"},
 	"github.com/parquet-go/":         {"dataset/source"},
 	"github.com/versity/versitygw":   {"tools/s3server"},
+	"github.com/zeebo/xxh3":          {"collective/tcp"},
 	"github.com/spf13/cobra":         {"cmd/banyan"},
 	"C": {"worker/kernel/cpu", "gpu/dl", "gpu/cuda", "gpu/nvrtc",
 		"collective/nccl"},
