@@ -181,19 +181,53 @@ func (l *lead) retire(ctx context.Context, run *pb.Run, ref *pb.CheckpointRef) {
 	if !ok {
 		return
 	}
-	spec := run.GetResolved().GetSpec()
-	to := spec.GetCheckpoint().GetTo()
+	to := run.GetResolved().GetSpec().GetCheckpoint().GetTo()
 	dir := checkpoint.Dir(to, run.GetId(), ref.GetStep(), ref.GetGeneration())
+	l.clean(run, "delete retired checkpoint", func(ctx context.Context, op store.Opener) error {
+		return checkpoint.Delete(ctx, op, dir)
+	})
+}
+
+// sweep removes what generations before one left in a run's folder and nobody will ever use: what
+// was being uploaded when they ended, and what retire or a rewind has dropped from the state, if
+// nobody was there to delete it. Their ranks have been told to end; what one of them, cut off from
+// its worker, still writes, the next sweep finds.
+func (l *lead) sweep(id string, before uint64) {
+	run, found := l.machine.Run(id)
+	if !found || before == 1 {
+		return
+	}
+	type place struct{ step, generation uint64 }
+	kept := map[place]bool{}
+	for _, ref := range run.GetCheckpoints() {
+		kept[place{ref.GetStep(), ref.GetGeneration()}] = true
+	}
+	to := run.GetResolved().GetSpec().GetCheckpoint().GetTo()
+	l.clean(run, "sweep checkpoints", func(ctx context.Context, op store.Opener) error {
+		removed, err := checkpoint.Sweep(ctx, op, to, id, before,
+			func(step, generation uint64) bool { return kept[place{step, generation}] })
+		if len(removed) > 0 {
+			l.log.Info().Str("run", id).Strs("folders", removed).
+				Msg("removed what earlier generations left")
+		}
+		return err
+	})
+}
+
+// clean does something to a run's checkpoints in the background. What fails leaves garbage, and is
+// tried again by a later sweep.
+func (l *lead) clean(run *pb.Run, what string,
+	do func(ctx context.Context, op store.Opener) error,
+) {
 	go func() {
-		opener, err := router.New(spec.GetStores())
+		opener, err := router.New(run.GetResolved().GetSpec().GetStores())
 		if err == nil {
 			deadline, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
-			err = checkpoint.Delete(deadline, opener, dir)
+			err = do(deadline, opener)
 		}
 		if err != nil {
-			l.log.Warn().Err(err).Str("run", run.GetId()).Uint64("step", ref.GetStep()).
-				Msg("delete retired checkpoint")
+			l.log.Warn().Err(err).Str("run", run.GetId()).Msg(what)
 		}
 	}()
 }

@@ -79,6 +79,9 @@ func (l *lead) tend(ctx context.Context, run *pb.Run) {
 		run.GetState() == pb.RunState_ASSIGNED:
 		l.command(ctx, "mark running", &pb.Command{Command: &pb.Command_Running{
 			Running: &pb.MarkRunning{Run: run.GetId(), Generation: run.GetGeneration()}}})
+	case run.GetState() == pb.RunState_RUNNING && l.swept[run.GetId()] < run.GetGeneration():
+		l.swept[run.GetId()] = run.GetGeneration()
+		l.sweep(run.GetId(), run.GetGeneration())
 	}
 }
 
@@ -228,7 +231,9 @@ func (l *lead) finish(ctx context.Context, run *pb.Run) {
 			false)
 		return
 	}
-	l.command(ctx, "finish run", &pb.Command{Command: &pb.Command_Finish{Finish: end}})
+	if l.command(ctx, "finish run", &pb.Command{Command: &pb.Command_Finish{Finish: end}}) {
+		l.sweep(run.GetId(), run.GetGeneration()+1)
+	}
 }
 
 // place gives waiting runs their next generation.

@@ -88,6 +88,7 @@ type lead struct {
 	waiting   sync.Map               // run -> why the planner cannot place it; read by the services
 	endedAt   map[string]time.Time   // run -> when its last generation ended
 	stalled   map[string]dataWait    // run -> the wait for data that was told
+	swept     map[string]uint64      // run -> the generation in which its folder was swept
 	storeDown map[string]bool        // run -> its last generation ended because the store was away
 	placedAt  map[string]time.Time   // run -> when its last generation was made
 	began     time.Time              // when this leadership began
@@ -110,7 +111,7 @@ func newLead(cfg Config, p Proposer, m *state.Machine, bus Bus, ended <-chan str
 		shards: map[shardKey]*pb.ShardReport{}, flying: map[checkpointKey]bool{},
 		endedAt:  map[string]time.Time{},
 		placedAt: map[string]time.Time{}, storeDown: map[string]bool{},
-		stalled: map[string]dataWait{},
+		stalled: map[string]dataWait{}, swept: map[string]uint64{},
 	}
 	l.recorders = newRecorders(cfg, bus, l.post)
 	return l

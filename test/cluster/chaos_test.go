@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -55,6 +57,7 @@ func TestI2I3I11_TenRandomKillsEqualTheControl(t *testing.T) {
 	}
 	x.revive()
 	want.same(t, w.finish(), c.digest(run))
+	c.awaitNoGarbage(run)
 	t.Logf("%v; %d generations, %d rewinds", x.killed, c.run(run).GetGeneration(),
 		w.count(pb.EventKind_REWIND))
 }
@@ -134,4 +137,24 @@ func (x *chaos) alive(kind byte) []string {
 	}
 	slices.SortFunc(out, cmp.Compare[string])
 	return out
+}
+
+// awaitNoGarbage waits until a run's folder holds the checkpoints on record, and no others: what
+// the dead were uploading has been swept, what was retired has been deleted. (A file that a writer
+// was killed over is no object; its store takes it away after an hour.)
+func (c *cluster) awaitNoGarbage(run string) {
+	c.t.Helper()
+	var want []string
+	for _, ref := range c.run(run).GetCheckpoints() {
+		want = append(want, filepath.Dir(strings.TrimPrefix(ref.GetUri(), "file://")))
+	}
+	slices.Sort(want)
+	eventually(c.t, runWithin, "a folder without garbage", func() bool {
+		objects, err := filepath.Glob(filepath.Join(c.path("ckpt"), run, "step-*", "gen-*", "[^.]*"))
+		var got []string
+		for _, name := range objects {
+			got = append(got, filepath.Dir(name))
+		}
+		return err == nil && slices.Equal(slices.Compact(got), want)
+	})
 }
