@@ -212,32 +212,38 @@ func (dev *Device) failed() error {
 // If ctx ends before fn has begun, it does not run. If ctx ends while it runs, the thread hangs in
 // the driver or in another library: the device has failed.
 func (dev *Device) Do(ctx context.Context, fn func() error) error {
+	_, err := dev.do(ctx, fn)
+	return err
+}
+
+// do also reports whether fn has begun, or will.
+func (dev *Device) do(ctx context.Context, fn func() error) (begun bool, err error) {
 	if err := dev.failed(); err != nil {
-		return err
+		return false, err
 	}
 	select {
 	case <-dev.stop:
-		return ErrClosed
+		return false, ErrClosed
 	default:
 	}
 	r := &request{do: fn, done: make(chan error, 1)}
 	select {
 	case dev.requests <- r:
 	case <-dev.stop:
-		return ErrClosed
+		return false, ErrClosed
 	case <-ctx.Done():
-		return ctx.Err()
+		return false, ctx.Err()
 	}
 	select {
 	case err := <-r.done:
-		return err
+		return true, err
 	case <-ctx.Done():
 	}
 	select {
 	case err := <-r.done: // both were ready
-		return err
+		return true, err
 	default:
-		return dev.fail(fmt.Errorf("its thread does not come back: %w", ctx.Err()))
+		return true, dev.fail(fmt.Errorf("its thread does not come back: %w", ctx.Err()))
 	}
 }
 

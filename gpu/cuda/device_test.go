@@ -92,8 +92,10 @@ func TestStreamsAndEvents(t *testing.T) {
 	}
 	a, b := alloc(t, dev, n), alloc(t, dev, n)
 	up, moved, filled, down := event(t, dev), event(t, dev), event(t, dev), event(t, dev)
+	hold := host(t, dev, 64)
 	l := dev.NewList()
 	defer l.Free()
+	l.Host(cuda.Copies, calls(t)("hold"), hold.Pointer())
 	l.Upload(cuda.Copies, a, src, 0, n)
 	l.Record(cuda.Copies, up)
 	l.Await(cuda.Compute, up)
@@ -107,7 +109,7 @@ func TestStreamsAndEvents(t *testing.T) {
 	l.Await(cuda.Scatter, filled)
 	l.Download(cuda.Scatter, dst, 0, b, n-4)
 	l.Record(cuda.Scatter, down)
-	if l.Len() != 13 {
+	if l.Len() != 14 {
 		t.Errorf("%d commands", l.Len())
 	}
 	want := append([]byte(nil), src.Bytes()[4:]...)
@@ -115,9 +117,15 @@ func TestStreamsAndEvents(t *testing.T) {
 	copy(want[4:], []byte{3, 2, 3, 2, 7, 6, 5, 4, 7, 6, 5, 4})
 	for range 3 { // a list may be run again
 		clear(dst.Bytes())
+		gate := (*int32)(hold.Pointer())
+		atomic.StoreInt32(gate, 0)
 		if err := dev.Run(within(t), l); err != nil {
 			t.Fatal(err)
 		}
+		if err := dev.Wait(briefly(t), down); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("the last stream did not wait for the first: %v", err)
+		}
+		atomic.StoreInt32(gate, 1)
 		wait(t, dev, down)
 		if !bytes.Equal(dst.Bytes()[:n-4], want) {
 			t.Fatal("other bytes came back")
@@ -259,21 +267,23 @@ func TestThreadThatDoesNotComeBack(t *testing.T) {
 	dev := open(t, "", cuda.Options{})
 	fn := calls(t)
 	arg := host(t, dev, 64)
-	go_ := (*int32)(arg.Pointer())
+	gate := (*int32)(arg.Pointer())
 	l := dev.NewList()
 	l.Call("hold", fn("hold_call"), arg.Pointer())
 	if err := dev.Run(briefly(t), l); !errors.Is(err, cuda.ErrFailed) ||
 		!strings.Contains(err.Error(), "does not come back") {
 		t.Errorf("run: %v", err)
 	}
-	l.Free() // in use: must be left alone
+	if l.Free(); l.Len() != 1 {
+		t.Error("a list in use was freed")
+	}
 	if err := dev.Run(within(t), dev.NewList()); !errors.Is(err, cuda.ErrFailed) {
 		t.Errorf("then: %v", err)
 	}
 	if err := dev.Close(briefly(t)); !errors.Is(err, cuda.ErrFailed) {
 		t.Errorf("close: %v", err)
 	}
-	atomic.StoreInt32(go_, 1) // the thread ends
+	atomic.StoreInt32(gate, 1) // the thread ends
 }
 
 func TestCloseIsOnce(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 // Driver is a loaded and started libcuda. Its methods may be called from any goroutine.
 type Driver struct {
 	api     *C.struct_cuda
+	search  gpu.Search
 	path    string
 	version gpu.Version
 	devices int
@@ -38,7 +39,7 @@ func Load(s gpu.Search) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Driver{path: lib.Path(),
+	d := &Driver{path: lib.Path(), search: s,
 		api: (*C.struct_cuda)(C.calloc(1, C.size_t(unsafe.Sizeof(C.struct_cuda{}))))}
 	if missing := lib.Fill(unsafe.Pointer(d.api), Entries()); len(missing) > 0 {
 		C.free(unsafe.Pointer(d.api))
@@ -72,6 +73,13 @@ func describe(missing []dl.Entry) string {
 // Path is the file of libcuda, Version the newest CUDA that the driver serves.
 func (d *Driver) Path() string         { return d.path }
 func (d *Driver) Version() gpu.Version { return d.version }
+
+// Search finds libraries that go with this driver: none made for a newer major of CUDA.
+func (d *Driver) Search() gpu.Search {
+	s := d.search
+	s.CUDA = d.version
+	return s
+}
 
 // Info describes a device.
 type Info struct {

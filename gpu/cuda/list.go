@@ -178,7 +178,14 @@ func (dev *Device) Run(ctx context.Context, lists ...*List) error {
 			return fmt.Errorf("run a list: it was made for GPU %d", l.device.info.Index)
 		}
 	}
-	return dev.Do(ctx, func() error {
+	inUse := func(yes bool) {
+		for _, l := range lists {
+			l.running.Store(yes)
+		}
+	}
+	inUse(true)
+	begun, err := dev.do(ctx, func() error {
+		defer inUse(false)
 		for _, l := range lists {
 			if err := dev.issue(l); err != nil {
 				return err
@@ -186,15 +193,17 @@ func (dev *Device) Run(ctx context.Context, lists ...*List) error {
 		}
 		return nil
 	})
+	if !begun {
+		inUse(false)
+	}
+	return err
 }
 
 func (dev *Device) issue(l *List) error {
 	if err := dev.failed(); err != nil {
 		return err
 	}
-	l.running.Store(true)
 	r := C.cuda_run(dev.driver.api, &dev.streams[0], l.commands, C.int64_t(l.n))
-	l.running.Store(false)
 	if r.at < 0 {
 		return nil
 	}

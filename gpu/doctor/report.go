@@ -66,7 +66,7 @@ func Examine(s gpu.Search, h Host) Report {
 	if err != nil {
 		found.Problem = err.Error()
 	} else {
-		s.CUDA = driver.Version()
+		s = driver.Search()
 		found.Path, found.Version = driver.Path(), "CUDA "+driver.Version().String()
 		r.Devices, found.Problem = devices(driver)
 	}

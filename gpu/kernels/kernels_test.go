@@ -62,10 +62,10 @@ func TestMain(m *testing.M) {
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	search := gpu.Search{Named: []string{fake.Build(t, fake.Options{})}}
-	supply, err := nvrtc.NewSupply(search, nvrtc.Options{Cache: cubins, Ahead: []string{}})
-	must(t, supply, err)
 	driver, err := cuda.Load(search)
 	must(t, driver, err)
+	supply, err := nvrtc.NewSupply(driver.Search(), nvrtc.Options{Cache: cubins, Ahead: []string{}})
+	must(t, supply, err)
 	dev, err := driver.Open(0, cuda.Options{})
 	must(t, dev, err)
 	set, err := kernels.Load(within(t), dev, supply)

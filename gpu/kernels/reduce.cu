@@ -1,7 +1,7 @@
 // Sums in a fixed order: of partial sums that came from other ranks, and of squares.
 
-// The sum of several vectors, in the order that a program of pushes and adds says: bit 0 first, a 0
-// pushes the next part, a 1 adds the two on top, the lower one to the left. So every part is read
+// The sum of several vectors, in the order that a program of pushes and adds says: bit 0 first, a
+// 0 pushes the next part, a 1 adds the two on top, the lower one to the left. So every part is read
 // once, whatever the tree, and nothing in between is written.
 //
 // The stack lies in shared memory, a column a thread: registers cannot be indexed.
@@ -53,8 +53,9 @@ KERNEL(sum_parts_f32, SUM_THREADS, struct sum_args)
 }
 
 // Sums of squares of chunks, in the order of the CPU's kernels of 16 lanes (classes avx512 and amx
-// of worker/kernel/cpu): rows of 512 elements; in a row lane l takes elements l, l + 16, .. by fused
-// multiply-adds; then the lanes are added in double precision by halves, and the rows in order.
+// of worker/kernel/cpu): rows of 512 elements; in a row lane l takes elements l, l + 16, .. by
+// fused multiply-adds; then the lanes are added in double precision by halves, and the rows in
+// order.
 //
 // A block is a chunk: 32 rows at a time, 16 threads each.
 #define LANES 16
@@ -86,7 +87,7 @@ KERNEL(sum_squares_f32, LANES *ROWS, struct squares_args)
 			row[r] = d;
 		__syncthreads();
 		if (t == 0)
-			for (u32 k = 0; k < ROWS && from + k * ROW < n; k++)
+			for (u32 k = 0; k < ROWS; k++) // those beyond the end are zero
 				total += row[k];
 		__syncthreads();
 	}

@@ -26,7 +26,7 @@ type Source struct{ Name, Text string }
 // options make arithmetic mean what it says: a product and a sum are rounded each, division and
 // square root are correctly rounded, and subnormal numbers are kept. std is what the sources use.
 var options = []string{"--std=c++17", "--fmad=false", "--ftz=false", "--prec-div=true",
-	"--prec-sqrt=true", "--extra-device-vectorization"}
+	"--prec-sqrt=true"}
 
 // Entries lists the functions of NVRTC that this package calls.
 func Entries() []dl.Entry {

@@ -4,7 +4,7 @@
 // that were made ahead of time (`make cubins`). It knows no kernel and no device: sources come from
 // gpu/kernels, and gpu/cuda loads what comes out.
 //
-//	supply := nvrtc.NewSupply(search, nvrtc.Options{})
+//	supply, err := nvrtc.NewSupply(driver.Search(), nvrtc.Options{})
 //	cubin, err := supply.Cubin(nvrtc.Source{Name: "add.cu", Text: text}, 90)
 //
 // A cubin is looked for in this order: folders made ahead of time, the cache, NVRTC. Only the last

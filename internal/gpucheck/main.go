@@ -130,6 +130,9 @@ func (r *report) write(path string) error {
 // check runs everything on device 0.
 func check(ctx context.Context, o options) (*report, error) {
 	search := gpu.NewSearch(o.cudaPath)
+	if err := search.Check(); err != nil {
+		return &report{Seed: o.seed}, err
+	}
 	r := &report{Seed: o.seed, Host: doctor.Examine(search,
 		doctor.Host{Cores: runtime.NumCPU(), Classes: cpu.Classes()})}
 	if len(r.Host.Devices) == 0 {
@@ -139,12 +142,11 @@ func check(ctx context.Context, o options) (*report, error) {
 	if err != nil {
 		return r, err
 	}
-	search.CUDA = driver.Version()
 	dev, err := driver.Open(0, cuda.Options{})
 	if err != nil {
 		return r, err
 	}
-	supply, err := nvrtc.NewSupply(search, nvrtc.Options{})
+	supply, err := nvrtc.NewSupply(driver.Search(), nvrtc.Options{})
 	if err != nil {
 		return r, err
 	}
@@ -167,6 +169,6 @@ func check(ctx context.Context, o options) (*report, error) {
 		return r, err
 	}
 	r.bits(b, o)
-	r.speed(b, o.bytes)
+	r.speed(b, min(o.bytes, dev.Info().Memory/(2*vectors)))
 	return r, errors.Join(set.Close(ctx), dev.Close(ctx))
 }

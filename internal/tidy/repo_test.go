@@ -40,7 +40,8 @@ var skipped = map[string]bool{
 }
 
 // textSuffixes are the files that rules look at.
-var textSuffixes = []string{".go", ".c", ".h", ".proto", ".md", ".py", ".sh", ".yaml", "Makefile"}
+var textSuffixes = []string{".go", ".c", ".h", ".cu", ".proto", ".md", ".py", ".sh", ".yaml",
+	"Makefile"}
 
 // loadRepo reads the tree below root.
 func loadRepo(t *testing.T, root string) *repo {

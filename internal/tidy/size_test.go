@@ -44,7 +44,7 @@ func measure(r *repo) map[string]int {
 		}
 	}
 	for p, text := range r.text {
-		if generated[p] || !hasSuffix(p, []string{".go", ".c", ".h", ".proto"}) {
+		if generated[p] || !hasSuffix(p, []string{".go", ".c", ".h", ".cu", ".proto"}) {
 			continue
 		}
 		if n := strings.Count(text, "\n"); n > maxFileLines {
