@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/bits"
+	"strings"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -268,11 +269,14 @@ func unquote(raw []byte) (string, bool) {
 	if next < 0 {
 		return string(raw), true
 	}
-	out := make([]byte, 0, len(raw))
+	var out strings.Builder
+	out.Grow(len(raw))
 	for next >= 0 {
-		out, raw = append(out, raw[:next]...), raw[next:]
+		out.Write(raw[:next])
+		raw = raw[next:]
 		if raw[1] != 'u' {
-			out, raw = append(out, unescape(raw[1])), raw[2:]
+			out.WriteByte(unescape(raw[1]))
+			raw = raw[2:]
 		} else {
 			r, _ := hex4(raw[2:])
 			raw = raw[6:]
@@ -286,11 +290,12 @@ func unquote(raw []byte) (string, bool) {
 				}
 				raw = raw[6:]
 			}
-			out = utf8.AppendRune(out, r)
+			out.WriteRune(r)
 		}
 		next = bytes.IndexByte(raw, '\\')
 	}
-	return string(append(out, raw...)), true
+	out.Write(raw)
+	return out.String(), true
 }
 
 func unescape(c byte) byte {

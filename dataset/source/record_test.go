@@ -122,16 +122,56 @@ func FuzzParseRecord(f *testing.F) {
 	})
 }
 
-func BenchmarkParseRecord(b *testing.B) {
-	text := strings.Repeat("The quick brown fox; 敏捷的棕色狐狸。\n", 100)
-	line, err := json.Marshal(map[string]any{"id": 1, "meta": []any{"a", []int{1}}, "text": text})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.SetBytes(int64(len(line)))
-	for b.Loop() {
-		if _, err := ParseRecord(line, "text"); err != nil {
-			b.Fatal(err)
+// All first and second bytes, with third ones at the bounds, between other characters and at the
+// end.
+func TestInvalidUTF8IsFoundWhereItStarts(t *testing.T) {
+	const before, behind = "榕树is a 榕树", "树 tree of\n"
+	for first := range 256 {
+		for second := range 256 {
+			for _, third := range []byte{'a', 0x7f, 0x80, 0xbf, 0xc0, 0xe4, 0xff} {
+				b := append([]byte(before), byte(first), byte(second), third)
+				n := len(b)
+				b = append(b, behind...)
+				for _, b := range [][]byte{b[:n], b} {
+					if got, want := invalidUTF8(b), firstInvalid(b); got != want {
+						t.Fatalf("%x: found at %d, want %d", b, got, want)
+					}
+				}
+			}
 		}
+	}
+}
+
+func firstInvalid(b []byte) int {
+	for i := 0; i < len(b); {
+		r, size := utf8.DecodeRune(b[i:])
+		if r == utf8.RuneError && size == 1 {
+			return i
+		}
+		i += size
+	}
+	return -1
+}
+
+func BenchmarkParseRecord(b *testing.B) {
+	for name, text := range map[string]string{
+		"ascii":   "The quick brown fox jumps over the lazy dog, and the banyan grew on. ",
+		"chinese": "敏捷的棕色狐狸跳过懒狗，榕树独木成林。",
+		"mixed":   "The quick brown fox; 敏捷的棕色狐狸。\n",
+	} {
+		b.Run(name, func(b *testing.B) {
+			long := strings.Repeat(text, 100)
+			record := map[string]any{"id": 1, "meta": []any{"a", []int{1}}, "text": long}
+			line, err := json.Marshal(record)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.SetBytes(int64(len(line)))
+			for b.Loop() {
+				if _, err := ParseRecord(line, "text"); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
