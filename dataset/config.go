@@ -28,6 +28,10 @@ type Config struct {
 	Tokenizer   tokenize.Tokenizer
 	Stores      store.Opener
 	Lo, Hi      Slot // slots [Lo,Hi) of this stream; none if equal
+
+	// encoders has room for those that tokenize at once; nil: any number. A tokenizer keeps caches
+	// of megabytes for each.
+	encoders chan struct{}
 	// Stage is the URI of the folder that holds staged sources, and TokenizerID names what their
 	// tokens are made with. Both are needed only where the corpus has staged ones.
 	Stage, TokenizerID string
@@ -96,7 +100,13 @@ func (c *Config) tokens(dst []int32, text string) []int32 {
 	if bos, ok := c.Tokenizer.BOS(); c.BOS && ok {
 		dst = append(dst, bos)
 	}
+	if c.encoders != nil {
+		c.encoders <- struct{}{}
+	}
 	dst = c.Tokenizer.Encode(dst, text)
+	if c.encoders != nil {
+		<-c.encoders
+	}
 	if eos, ok := c.Tokenizer.EOS(); ok {
 		dst = append(dst, eos)
 	}

@@ -10,7 +10,7 @@ import (
 // one for every slot and source, so thousands where there is one rank: each has a window of text,
 // the tokens of a document it is in the middle of, and what decompresses, which alone may be
 // megabytes.
-const heldBytes = 64 << 20
+const heldBytes = 32 << 20
 
 // hold keeps the lanes of a stream within a number of bytes. It closes what costs least to open
 // again: first what decompresses, then the lane, which goes on at its position as after a resume.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -69,6 +70,7 @@ func open(ctx context.Context, cfg Config, at *Cursor) (*Stream, error) {
 		return nil, err
 	}
 	cfg.Stores = newPatient(cfg.Stores)
+	cfg.encoders = make(chan struct{}, runtime.GOMAXPROCS(0))
 	s := &Stream{cfg: cfg, id: streamID(&cfg), out: make(chan *Batch, cfg.ahead()),
 		busy: make([]atomic.Int64, len(cfg.Corpus.GetSources()))}
 	var err error

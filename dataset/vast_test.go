@@ -10,7 +10,9 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -193,12 +195,15 @@ func BenchmarkResume(b *testing.B) {
 		b.Run(fmt.Sprintf("zstd=%v", packed), func(b *testing.B) {
 			cfg, at := vastRun(b, packed, tok)
 			var m runtime.MemStats
+			var used time.Duration
 			for b.Loop() {
+				before := processorTime(b)
 				s := mustOpen(b, cfg, at)
 				if mustNext(b, s).Step != at.Step()+1 {
 					b.Fatal("not the step behind the cursor")
 				}
 				b.StopTimer()
+				used += processorTime(b) - before
 				for range 3 * vastSources {
 					mustNext(b, s)
 				}
@@ -207,8 +212,18 @@ func BenchmarkResume(b *testing.B) {
 				s.Close()
 				b.StartTimer()
 			}
+			b.ReportMetric(used.Seconds()/float64(b.N), "processor-s/op")
 			b.ReportMetric(float64(m.HeapAlloc)/1e6, "MB-held")
 			b.ReportMetric(float64(m.Sys)/1e6, "MB-of-the-system")
 		})
 	}
+}
+
+// processorTime is that of all threads, which a busy machine does not lengthen much.
+func processorTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
