@@ -59,8 +59,8 @@ cubins: ## bin/cubins: the CUDA kernels compiled ahead of time (ARCH=80,90; need
 gpu-check: ## check this host's GPU: kernels' bits and speed; a table and gpu-check.json
 	sh scripts/gpu-check.sh gpu-check.json '$(CUDA_PATH)'
 
-.PHONY: bin/gpucheck
-bin/gpucheck: # for a host with a GPU and without Go
+.PHONY: gpucheck
+gpucheck: ## bin/gpucheck, to check a host with a GPU and without Go
 	$(GO) build -o bin/gpucheck ./internal/gpucheck
 
 .PHONY: demo

@@ -128,18 +128,25 @@ func Launch[A any](l *List, s Stream, f *Function, grid, block Dim, argument A) 
 		l.refuse("%s: its argument has %d bytes, the kernel's %d", name, size, f.argument)
 		return
 	}
-	if threads := block.X * block.Y * block.Z; threads > f.Threads {
+	if !grid.valid() || !block.valid() {
+		l.refuse("%s: a grid of %v blocks of %v threads", name, grid, block)
+		return
+	}
+	if threads := int64(block.X) * int64(block.Y) * int64(block.Z); threads > int64(f.Threads) {
 		l.refuse("%s: blocks of %d threads; this kernel may have %d", name, threads, f.Threads)
 		return
 	}
 	p := C.malloc(C.size_t(max(size, 1)))
 	C.memcpy(p, unsafe.Pointer(&argument), C.size_t(size))
 	l.arguments = append(l.arguments, p)
-	l.add(s, name, grid.valid() && block.valid(), C.struct_command{code: C.CMD_LAUNCH,
+	l.add(s, name, true, C.struct_command{code: C.CMD_LAUNCH,
 		p: unsafe.Pointer(f.handle), arg: p, grid: grid.c(), block: block.c()})
 }
 
-func (d Dim) valid() bool { return d.X > 0 && d.Y > 0 && d.Z > 0 }
+// valid is what every GPU that we use takes as a grid; blocks are bounded by their kernel too.
+func (d Dim) valid() bool {
+	return d.X > 0 && d.X < 1<<31 && d.Y > 0 && d.Y < 1<<16 && d.Z > 0 && d.Z < 1<<16
+}
 
 func (d Dim) c() [3]C.uint32_t {
 	return [3]C.uint32_t{C.uint32_t(d.X), C.uint32_t(d.Y), C.uint32_t(d.Z)}

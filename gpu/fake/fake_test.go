@@ -233,6 +233,9 @@ func TestLaunchesThatCannotBe(t *testing.T) {
 		"no grid": func(l *cuda.List) {
 			cuda.Launch(l, cuda.Compute, f, cuda.Line(0), cuda.Line(64), b.y)
 		},
+		"too many": func(l *cuda.List) {
+			cuda.Launch(l, cuda.Compute, f, cuda.Line(1<<31), cuda.Line(64), b.y)
+		},
 		"no block": func(l *cuda.List) {
 			cuda.Launch(l, cuda.Compute, f, cuda.Line(1), cuda.Dim{X: 1}, b.y)
 		},
