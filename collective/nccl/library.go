@@ -165,8 +165,8 @@ func printable(s string) string {
 			return r
 		}
 		return ' '
-	}, strings.ToValidUTF8(s, "?"))
-	return strings.Join(strings.Fields(s[:min(len(s), maxText)]), " ")
+	}, strings.ToValidUTF8(s[:min(len(s), maxText)], "?"))
+	return strings.Join(strings.Fields(s), " ")
 }
 
 // maxText is how much of a text of NCCL's an error repeats, in bytes.

@@ -210,6 +210,26 @@ func TestCloseTwice(t *testing.T) {
 	})
 }
 
+// TestKindsDiffer: one rank gathers while the other exchanges, of the same sizes.
+func TestKindsDiffer(t *testing.T) {
+	m := newMachine(t)
+	groups := m.open(t, m.devices(t, 2))
+	each(t, 2, func(ctx context.Context, r int) error {
+		var h collective.Handle
+		if r == 0 {
+			h = groups[r].AllGather(make([]float32, 2), []int{1, 1}, make([]float32, 1))
+		} else {
+			h = groups[r].AllToAll([][]float32{{1}, {2}}, [][]float32{{3}, {4}})
+		}
+		// One of the two may be done before it hears.
+		err := errors.Join(h.Wait(ctx), groups[r].Barrier(ctx))
+		if !errors.Is(err, collective.ErrAborted) || !strings.Contains(err.Error(), "calls All") {
+			return fmt.Errorf("error %w, want one that names what the other calls", err)
+		}
+		return nil
+	})
+}
+
 func TestOpenRefuses(t *testing.T) {
 	dir := cudafake.Build(t, cudafake.Options{})
 	search := gpu.Search{Named: []string{dir}}
