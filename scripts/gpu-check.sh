@@ -1,6 +1,6 @@
 #!/bin/sh
-# Checks a host with a GPU, in less than ten minutes: libraries, our kernels against their twins, and
-# their speed against the driver's own copy. One table, and JSON.
+# Checks a host with a GPU, in less than ten minutes: libraries, our kernels against their twins,
+# their speed against the driver's own copy, and NCCL. One table, and JSON.
 #
 #   scripts/gpu-check.sh [JSON] [CUDA_PATH]
 #

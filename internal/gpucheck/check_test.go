@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	ncclfake "github.com/banyan-train/banyan/collective/nccl/fake"
 	"github.com/banyan-train/banyan/gpu"
 	"github.com/banyan-train/banyan/gpu/cuda"
 	"github.com/banyan-train/banyan/gpu/fake"
@@ -18,8 +19,9 @@ func run(t *testing.T, faults string) (*report, error) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	return check(ctx, options{cudaPath: fake.Build(t, fake.Options{Faults: faults}), elements: 20000,
-		bytes: 64 << 10, seed: 7})
+	dir := fake.Build(t, fake.Options{Faults: faults})
+	ncclfake.Build(t, dir)
+	return check(ctx, options{cudaPath: dir, elements: 20000, bytes: 64 << 10, seed: 7})
 }
 
 func TestCheckOfAFakeDevice(t *testing.T) {
@@ -27,11 +29,16 @@ func TestCheckOfAFakeDevice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bits, speeds, compared := 0, 0, 0
+	bits, speeds, compared, moved := 0, 0, 0, 0
 	for _, c := range r.Checks {
 		switch {
 		case strings.HasPrefix(c.Check, "bits of "):
 			bits++
+			if !c.OK {
+				t.Errorf("%s: %s", c.Check, c.Value)
+			}
+		case strings.HasPrefix(c.Check, "NCCL, "):
+			moved++
 			if !c.OK {
 				t.Errorf("%s: %s", c.Check, c.Value)
 			}
@@ -44,6 +51,9 @@ func TestCheckOfAFakeDevice(t *testing.T) {
 				compared++
 			}
 		}
+	}
+	if moved != 7 {
+		t.Errorf("%d checks of NCCL, want 7", moved)
 	}
 	if bits != 14 || speeds != 13 || compared != 10 {
 		t.Errorf("%d checks of bits, %d of speed, %d compared with the copy", bits, speeds, compared)

@@ -170,5 +170,6 @@ func check(ctx context.Context, o options) (*report, error) {
 	}
 	r.bits(b, o)
 	r.speed(b, min(o.bytes, dev.Info().Memory/(2*vectors)))
+	r.nccl(ctx, driver.Search(), driver, dev)
 	return r, errors.Join(set.Close(ctx), dev.Close(ctx))
 }

@@ -98,8 +98,8 @@ var table = map[string]string{
 	"internal/bench": "collective collective/tcp collective/tree dataset dataset/source " +
 		"dataset/tokenize proto store/router worker/kernel worker/kernel/cpu worker/model worker/optim",
 	"internal/demo": "client internal/local proto",
-	"internal/gpucheck": "gpu gpu/cuda gpu/doctor gpu/kernels gpu/kernels/twin gpu/nvrtc " +
-		"worker/kernel/cpu",
+	"internal/gpucheck": "collective/nccl gpu gpu/cuda gpu/doctor gpu/kernels gpu/kernels/twin " +
+		"gpu/nvrtc worker/kernel/cpu",
 	"internal/frame":         "",
 	"internal/leader":        "proto",
 	"internal/local":         "client proto",
