@@ -72,7 +72,8 @@ func pinSource(
 		total += f.GetSize()
 	}
 	if total == 0 {
-		return nil, fmt.Errorf("%s: all %d files are empty", spec.GetUri(), len(files))
+		return nil, fmt.Errorf("%s: no text in it (files: %d, all empty): check the uri", spec.GetUri(),
+			len(files))
 	}
 	m.BlockBytes = source.BlockBytes(total, int(globalBatch))
 	if err := source.Cut(ctx, op, m); err != nil {
@@ -97,6 +98,9 @@ func pinSource(
 func Kind(uri string, format pb.Format) (pb.Format, pb.Compression, error) {
 	return source.Kind(uri, format)
 }
+
+// ParsePath splits a text_field at its dots (source.ParsePath).
+func ParsePath(field string) []string { return source.ParsePath(field) }
 
 // Normalizations are the steps that a normalize list may name.
 func Normalizations() []string { return source.Normalizations }

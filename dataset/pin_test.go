@@ -121,7 +121,7 @@ func TestPinNamesWhatIsWrongOfAllSources(t *testing.T) {
 	}
 	_, err := Pin(context.Background(), mem, data, 4)
 	for _, want := range []string{
-		`pin source "empty": mem://empty/*.jsonl: all 1 files are empty`,
+		`pin source "empty": mem://empty/*.jsonl: no text in it (files: 1, all empty): check the uri`,
 		`pin source "gone": stat mem://gone/a.jsonl: not found: check the uri`,
 		`pin source "csv": mem://packed/a.csv: .csv files are not read: write it as .jsonl`,
 		`pin source "packed": mem://packed/a.csv: .csv files`,

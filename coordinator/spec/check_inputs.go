@@ -135,6 +135,11 @@ func (p *parser) uri(path string, value *string, u use) {
 	scheme, rest, found := strings.Cut(text, "://")
 	switch {
 	case !found:
+		if !filepath.IsAbs(text) && p.dir == "" {
+			p.failAt(path, "write it from the root on, or as s3:// or file:///",
+				"%q is relative, and there is no YAML file here that it could be relative to", short(text))
+			return
+		}
 		if !filepath.IsAbs(text) {
 			text = filepath.Join(p.dir, text)
 		}
@@ -158,7 +163,13 @@ func (p *parser) uri(path string, value *string, u use) {
 
 func (p *parser) localURI(path string, value *string, file string, u use) {
 	*value = "file://" + file
-	if !u.exists || !p.local {
+	if !p.local {
+		return
+	}
+	if !u.exists {
+		if at := fileOn(file); at != "" {
+			p.failAt(path, "name a folder; one that is missing is made", "%s is a file", at)
+		}
 		return
 	}
 	if u.glob && strings.ContainsAny(file, "*?") {
@@ -171,6 +182,20 @@ func (p *parser) localURI(path string, value *string, file string, u use) {
 	if _, err := os.Stat(file); err != nil {
 		p.failAt(path, "check the path; it is relative to the folder of the YAML file",
 			"missing file: %s", file)
+	}
+}
+
+// fileOn is the element of a path at which a file stands in the way of a folder; "" for none.
+func fileOn(path string) string {
+	for ; ; path = filepath.Dir(path) {
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			return ""
+		} else if err == nil {
+			return path
+		}
+		if path == filepath.Dir(path) {
+			return ""
+		}
 	}
 }
 

@@ -32,7 +32,7 @@ func Edit(s *pb.RunSpec, set ...string) (*pb.RunSpec, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parse(&parser{file: "spec of " + short(s.GetName()), dir: "/", made: true}, b, set)
+	return parse(&parser{file: "spec of " + short(s.GetName()), made: true}, b, set)
 }
 
 // Validate checks a spec that came over the network as strictly as one that came from a file.

@@ -86,6 +86,11 @@ func TestEdit(t *testing.T) {
 		!strings.Contains(err.Error(), "both tokens and steps") {
 		t.Errorf("steps on top of tokens: %v", err)
 	}
+	for _, set := range []string{"checkpoint.to=./ck", "data.sources.0.uri=zh.jsonl"} {
+		if _, err := Edit(was, set); err == nil || !strings.Contains(err.Error(), "is relative") {
+			t.Errorf("--set %s without a YAML file: %v", set, err)
+		}
+	}
 	if err := Validate(&pb.RunSpec{Name: "x"}); err == nil ||
 		!strings.Contains(err.Error(), "base.model: missing") {
 		t.Errorf("an empty spec from the network: %v", err)

@@ -69,7 +69,11 @@ func renderEval(w io.Writer, r *pb.ResolvedRun) {
 		if g.GetAction() == pb.Guard_STOP {
 			act = "the run stops"
 		}
-		fmt.Fprintf(w, "\n  guard: when the loss of %s is more than %v%% above step 0's in %d "+
-			"evaluations in a row, %s\n", g.GetSet(), 100*g.GetMaxRegression(), g.GetPatience(), act)
+		when := "one evaluation"
+		if n := g.GetPatience(); n > 1 {
+			when = fmt.Sprintf("%d evaluations in a row", n)
+		}
+		fmt.Fprintf(w, "\n  guard: when the loss of %s is more than %v%% above step 0's in %s, %s\n",
+			g.GetSet(), 100*g.GetMaxRegression(), when, act)
 	}
 }

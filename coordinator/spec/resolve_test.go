@@ -278,7 +278,8 @@ func TestRenderPlan(t *testing.T) {
 			"resources.workers=3", "train.global_batch=64",
 			"train.logical_shards=8", "train.schedule={kind: cosine}"},
 		"plan-zero1": {"train.sharding=zero1", "train.precision=fp32", "train.phases=[]",
-			"resources.workers=2", "eval.guard.action=stop", "train.recompute=none"},
+			"resources.workers=2", "eval.guard.action=stop", "eval.guard.patience=1",
+			"train.recompute=none"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := Resolve(context.Background(),
