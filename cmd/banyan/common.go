@@ -45,6 +45,14 @@ func withClientFor(cmd *cobra.Command, limit time.Duration,
 		return err
 	}
 	defer c.Close()
+	if limit > callTimeout { // a long call looks for a leader as long, and says nothing meanwhile
+		ctx, cancel := context.WithTimeout(cmd.Context(), callTimeout)
+		_, err := c.Workers(ctx)
+		cancel()
+		if err != nil {
+			return err
+		}
+	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), limit)
 	defer cancel()
 	return fn(ctx, c)
@@ -54,7 +62,7 @@ func withClientFor(cmd *cobra.Command, limit time.Duration,
 func args(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, given []string) error {
 		if len(given) != n {
-			return fmt.Errorf("%w: banyan %s %s", errUsage, cmd.Name(), what)
+			return fmt.Errorf("%w: %s %s", errUsage, cmd.CommandPath(), what)
 		}
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -128,26 +129,40 @@ type noLeaderError struct {
 }
 
 func (e *noLeaderError) Error() string {
-	return fmt.Sprintf("no coordinator leads (last asked %s): %s", e.addr,
-		status.Convert(e.cause).Message())
+	why := status.Convert(e.cause).Message()
+	if _, dial, refused := strings.Cut(why, "Error while dialing: "); refused { // gRPC's wrapping
+		why = strings.TrimSuffix(dial, `"`) + "; is the cluster up? `banyan up` starts one here, " +
+			"--addr or BANYAN_ADDR names another"
+	}
+	return fmt.Sprintf("no coordinator leads (last asked %s): %s", e.addr, why)
 }
 
 func (e *noLeaderError) Unwrap() error { return e.cause }
 
+// shortCall is how long a call lasts that ctx may have cut off before it reached anybody.
+const shortCall = 5 * time.Second
+
 // Do calls the leader until it answers, the error is final, or ctx ends.
 func (f *Finder) Do(ctx context.Context, call func(context.Context, *grpc.ClientConn) error) error {
+	var none *noLeaderError // why the last try failed
 	for {
+		began := time.Now()
 		conn, addr, err := f.Conn()
 		if err == nil {
 			err = call(ctx, conn)
 		}
+		if none != nil && ctx.Err() != nil && status.Code(err) == codes.DeadlineExceeded &&
+			time.Since(began) < shortCall {
+			return none // it says more than that the time is over
+		}
 		if err == nil || !Retryable(err) {
 			return err
 		}
+		none = &noLeaderError{addr, err}
 		f.Failed(addr, err)
 		select {
 		case <-ctx.Done():
-			return &noLeaderError{addr, err}
+			return none
 		case <-time.After(retryPause):
 		}
 	}

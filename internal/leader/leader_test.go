@@ -204,3 +204,37 @@ func TestDoEnds(t *testing.T) {
 func errorNames(err error, addr string) bool {
 	return status.Code(err) == codes.Canceled || strings.Contains(err.Error(), addr)
 }
+
+// TestDoSaysWhyNobodyAnswered: time that runs out in the middle of a try hides no earlier reason;
+// a call that somebody was busy with has no other reason.
+func TestDoSaysWhyNobodyAnswered(t *testing.T) {
+	refused := status.Error(codes.Unavailable, `connection error: desc = "transport: Error while `+
+		`dialing: dial tcp c1:1: connect: connection refused"`)
+	for name, c := range map[string]struct {
+		first error
+		want  string
+	}{
+		"refused": {refused, "no coordinator leads (last asked c1:1): dial tcp c1:1: connect: " +
+			"connection refused; is the cluster up? `banyan up`"},
+		"busy": {nil, "DeadlineExceeded"},
+	} {
+		f, err := New([]string{"c1:1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
+		defer cancel()
+		err = f.Do(ctx, func(ctx context.Context, _ *grpc.ClientConn) error {
+			if first := c.first; first != nil {
+				c.first = nil
+				return first
+			}
+			<-ctx.Done()
+			return status.FromContextError(ctx.Err()).Err()
+		})
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
@@ -64,8 +65,14 @@ func TestI13_ClearErrors(t *testing.T) {
 func TestI13_NoCoordinatorAnswers(t *testing.T) {
 	t.Parallel()
 	addr := freePort(t)
-	stdout, stderr, code := cli(t, nil, "runs", "--addr", addr)
-	plain(t, stdout, stderr, code, 1, addr, "connection refused")
+	for _, line := range [][]string{{"runs"}, {"resume", "some"}} {
+		began := time.Now()
+		stdout, stderr, code := cli(t, nil, append(line, "--addr", addr)...)
+		plain(t, stdout, stderr, code, 1, addr, "connection refused", "banyan up", "BANYAN_ADDR")
+		if took := time.Since(began); took > time.Minute {
+			t.Errorf("%v gave up after %v", line, took)
+		}
+	}
 }
 
 // plain demands an error message that a person can use.
