@@ -21,7 +21,8 @@ func upCommand() *cobra.Command {
 	f.IntVar(&cfg.Coordinators, "coordinators", 1, "coordinators: 1, 3 or 5")
 	f.IntVar(&cfg.Workers, "workers", 1, "workers, one CPU device each")
 	f.StringVar(&cfg.Dir, "dir", ".banyan", "folder for all state and logs")
-	f.IntVar(&cfg.Port, "port", 7070, "first gRPC port; 0: any free ports")
+	f.IntVar(&cfg.Port, "port", 7070,
+		"first gRPC port of a new --dir (an old one keeps its ports); 0: any free ports")
 	f.IntVar(&cfg.Threads, "threads", 0, "kernel threads a rank; 0: cores / workers")
 	return cmd
 }

@@ -186,3 +186,20 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(m.Run())
 }
+
+// TestOneUpAFolder: a second up in the folder of a live one is refused before it starts anything.
+func TestOneUpAFolder(t *testing.T) {
+	dir := t.TempDir()
+	unlock, err := lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	none := Config{Coordinators: 1, Dir: dir, Executable: "/nosuch/banyan", Out: io.Discard}
+	if err := Up(t.Context(), none); err == nil || !strings.Contains(err.Error(), dir+"; stop it") {
+		t.Errorf("a second up: %v, want it refused with the folder named", err)
+	}
+	unlock()
+	if err := Up(t.Context(), none); err == nil || !strings.Contains(err.Error(), "start c1") {
+		t.Errorf("after the first has ended: %v, want it to start c1", err)
+	}
+}

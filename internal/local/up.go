@@ -36,6 +36,7 @@ type Config struct {
 const ParentPipe = "BANYAN_PARENT_PIPE"
 
 const (
+	lockFile     = "up.lock"
 	readyTimeout = 60 * time.Second
 	readyTry     = time.Second
 )
@@ -54,6 +55,11 @@ func Up(ctx context.Context, cfg Config) error {
 	if err := cfg.prepare(); err != nil {
 		return err
 	}
+	unlock, err := lock(cfg.Dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	cluster, err := cfg.cluster()
 	if err != nil {
 		return err
@@ -123,6 +129,24 @@ func (c *Config) prepare() error {
 	}
 	c.Dir = dir
 	return os.MkdirAll(filepath.Join(dir, "logs"), 0o755)
+}
+
+// lock keeps a folder for one Up: a second one would start members under the same names, against
+// the first one's addresses. The lock ends with the process at the latest.
+func lock(dir string) (unlock func(), err error) {
+	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("up: %w", err)
+	}
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == nil {
+		return func() { _ = f.Close() }, nil
+	}
+	_ = f.Close()
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, fmt.Errorf("up: another `banyan up` runs in %s; stop it, or give another --dir", dir)
+	}
+	return nil, fmt.Errorf("up: lock %s: %w", dir, err)
 }
 
 // cluster reuses the addresses of an earlier up in the same folder, because the Raft group's
