@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"github.com/banyan-train/banyan/checkpoint/hf"
+	"github.com/banyan-train/banyan/dataset/tokenize"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 	"github.com/banyan-train/banyan/store/router"
 	"github.com/banyan-train/banyan/worker/model"
@@ -43,15 +43,15 @@ func modelInitCommand() *cobra.Command {
 				return fmt.Errorf("%w: --dtype: %w", errUsage, err)
 			}
 			format.ShardBytes = shardBytes
-			extra := map[string][]byte{}
-			if tokenizer != "" {
-				if extra, err = readFolder(tokenizer); err != nil {
-					return fmt.Errorf("%w: read tokenizer: %w", errUsage, err)
-				}
-			}
 			opener, err := router.New(o.stores())
 			if err != nil {
 				return err
+			}
+			var extra map[string][]byte
+			if tokenizer != "" {
+				if extra, err = tokenize.Files(cmd.Context(), opener, tokenizer); err != nil {
+					return fmt.Errorf("%w: --tokenizer: %w", errUsage, err)
+				}
 			}
 			err = hf.WriteAs(cmd.Context(), opener, given[0], cfg, initial(cfg, seed), extra, format)
 			if err != nil {
@@ -65,7 +65,7 @@ func modelInitCommand() *cobra.Command {
 	o.register(cmd)
 	cmd.Flags().StringVar(&config, "config", "config.json", "Hugging Face config.json")
 	cmd.Flags().StringVar(&tokenizer, "tokenizer", "",
-		"folder whose tokenizer files go with the model")
+		"tokenizer that goes with the model: its folder or file")
 	cmd.Flags().StringVar(&dtype, "dtype", "fp32", "type of the weights: fp32 | bf16")
 	cmd.Flags().Int64Var(&shardBytes, "shard-bytes", 0,
 		"most bytes of weights in one file (default 5 GB)")
@@ -86,23 +86,4 @@ func initial(cfg *pb.ModelConfig, seed uint64) []hf.TensorSource {
 		}
 	}
 	return tensors
-}
-
-// readFolder reads the files of a small folder by name.
-func readFolder(dir string) (map[string][]byte, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	out := map[string][]byte{}
-	for _, e := range entries {
-		kind := filepath.Ext(e.Name())
-		if !e.Type().IsRegular() || kind != ".json" && kind != ".model" && kind != ".txt" {
-			continue // no file of a tokenizer
-		}
-		if out[e.Name()], err = os.ReadFile(filepath.Join(dir, e.Name())); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
 }

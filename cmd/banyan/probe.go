@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/banyan-train/banyan/checkpoint/hf"
+	"github.com/banyan-train/banyan/dataset"
 	"github.com/banyan-train/banyan/dataset/tokenize"
 	"github.com/banyan-train/banyan/store"
 	"github.com/banyan-train/banyan/store/router"
@@ -124,15 +126,15 @@ func modelLossCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			in, err := os.Open(path)
+			in, err := openLines(path)
 			if err != nil {
-				return fmt.Errorf("%w: --jsonl: %w", errUsage, err)
+				return fmt.Errorf("%w: --jsonl%w", errUsage, err)
 			}
 			defer in.Close()
 			if tokenizer == "" {
 				tokenizer = f.dir
 			}
-			records := probe.NewRecords(in, field, lazyEncoder(cmd, op, tokenizer))
+			records := probe.NewRecords(in, dataset.ParsePath(field), lazyEncoder(cmd, op, tokenizer))
 			return f.with(cmd, op, opt, func(m *probe.Model, _ int) error {
 				result, err := m.Loss(records, seqLen)
 				if err != nil {
@@ -144,11 +146,27 @@ func modelLossCommand() *cobra.Command {
 	}
 	f.register(cmd)
 	cmd.Flags().StringVar(&path, "jsonl", "", "file of JSON lines, each with a text or ids")
-	cmd.Flags().StringVar(&field, "text-field", "text", "name of the field with the text")
+	cmd.Flags().StringVar(&field, "text-field", "text",
+		"field with the text; meta.body is one inside another")
 	cmd.Flags().StringVar(&tokenizer, "tokenizer", "", "tokenizer's folder (default the model's)")
 	cmd.Flags().IntVar(&seqLen, "seq-len", 0,
 		"inputs of a window (default 1024, or what the model has)")
 	return cmd
+}
+
+// openLines opens a file of JSON lines; what the error says follows the name of the flag.
+func openLines(path string) (*os.File, error) {
+	switch ext := filepath.Ext(path); {
+	case path == "":
+		return nil, errors.New(" is missing; name a file of JSON lines")
+	case ext == ".gz" || ext == ".zst":
+		return nil, fmt.Errorf(": %s is compressed; decompress it first", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf(": %w", err)
+	}
+	return f, nil
 }
 
 // lazyEncoder loads the tokenizer when the first text comes: files of ids need none.

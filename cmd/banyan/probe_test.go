@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,6 +48,11 @@ func TestProbes(t *testing.T) {
 		t.Errorf("logits printed %.200s (%v)", out, err)
 	}
 	ids := file("ids.jsonl", "{\"ids\":[1,2,3]}\n{\"ids\":[4,5]}\n")
+	nested := file("nested.jsonl", `{"a":{"b":{"x":"ab"}}}`)
+	_, err = runLine(t, "loss", "--model", m, "--jsonl", nested, "--text-field", "a.b.x")
+	if err == nil || !strings.Contains(err.Error(), "name one by --tokenizer") {
+		t.Errorf("a field inside another: want it found and no tokenizer, got %v", err)
+	}
 	out, err = runLine(t, "loss", "--model", m, "--jsonl", ids, "--seq-len", "2")
 	var loss struct{ Loss, Targets float64 }
 	if err != nil || json.Unmarshal([]byte(out), &loss) != nil || loss.Targets != 3 || loss.Loss < 3 {
@@ -59,6 +65,10 @@ func TestProbes(t *testing.T) {
 		`--ids: "" is not`:      {"logits", "--model", m},
 		"--dtype":               {"init", m, "--config", config, "--dtype", "fp8"},
 		"--jsonl":               {"loss", "--model", m, "--jsonl", filepath.Join(dir, "none")},
+		"--jsonl is missing":    {"loss", "--model", m},
+		"--jsonl: x.jsonl.gz":   {"loss", "--model", m, "--jsonl", "x.jsonl.gz"},
+		"--tokenizer: load":     {"init", m, "--config", config, "--tokenizer", dir},
+		`a field "a.b.c" nor`:   {"loss", "--model", m, "--jsonl", nested, "--text-field", "a.b.c"},
 		"config.json":           {"logits", "--model", filepath.Join(dir, "none"), "--ids", "1"},
 		"token id 31":           {"logits", "--model", m, "--ids", "31"},
 		"no targets in 0":       {"loss", "--model", m, "--jsonl", file("empty", "")},
@@ -73,6 +83,38 @@ func TestProbes(t *testing.T) {
 		usage := strings.HasPrefix(want, "--") || strings.HasPrefix(want, "model_type")
 		if usage && !errors.Is(err, errUsage) {
 			t.Errorf("%v: %v is no usage error", line, err)
+		}
+	}
+}
+
+// TestInitTakesTheTokenizerOfAModel: of a folder that holds a model too, the tokenizer's files go
+// along and nothing else; its main file alone will do.
+func TestInitTakesTheTokenizerOfAModel(t *testing.T) {
+	dir := t.TempDir()
+	for name, content := range map[string]string{"config.json": tinyConfig, "tokenizer.json": "{}",
+		"tokenizer_config.json": "{}", "model.safetensors.index.json": "{}", "README.txt": "x"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, from := range []string{dir, filepath.Join(dir, "tokenizer.json")} {
+		dest := filepath.Join(dir, fmt.Sprint("new", i))
+		_, err := runLine(t, "init", dest, "--config", filepath.Join(dir, "config.json"), "--tokenizer",
+			from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries, err := os.ReadDir(dest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		want := "config.json model.safetensors tokenizer.json tokenizer_config.json"
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("--tokenizer %s: wrote %s, want %s", from, got, want)
 		}
 	}
 }

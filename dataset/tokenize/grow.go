@@ -32,7 +32,7 @@ func Extend(ctx context.Context, op store.Opener, baseURI, addURI string,
 	}
 	if l.main != modelFile {
 		return nil, 0, 0, fmt.Errorf("extend %s: %w", main,
-			unsupported("a %s; only a %s can be extended here,", l.main, modelFile))
+			unsupported("to extend a %s (a %s can be extended)", l.main, modelFile))
 	}
 	added, err := readAdded(ctx, op, addURI)
 	if err != nil {

@@ -149,7 +149,6 @@ func find(ctx context.Context, op store.Opener, uri string) (string, layout, []b
 		}
 		return uri, layoutOf(uri), data, nil
 	}
-	var missing []error
 	for _, l := range layouts {
 		main := strings.TrimRight(uri, "/") + "/" + l.main
 		data, err := readAll(ctx, op, main)
@@ -159,9 +158,9 @@ func find(ctx context.Context, op store.Opener, uri string) (string, layout, []b
 		if !errors.Is(err, store.ErrNotFound) {
 			return "", layout{}, nil, fmt.Errorf("load tokenizer: %w", err)
 		}
-		missing = append(missing, err)
 	}
-	return "", layout{}, nil, fmt.Errorf("load tokenizer: %w", errors.Join(missing...))
+	return "", layout{}, nil, fmt.Errorf("load tokenizer: %s has no %s, %s or %s: %w; name the "+
+		"tokenizer's folder or file", uri, tokenizerFile, vocabFile, modelFile, store.ErrNotFound)
 }
 
 // layoutOf is the layout that a file is the main file of: by its name, or else the first of its

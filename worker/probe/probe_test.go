@@ -61,7 +61,7 @@ func load(t *testing.T, opt probe.Options) *probe.Model {
 
 // records reads lines whose texts are letters: a is token 0.
 func records(lines ...string) *probe.Records {
-	return probe.NewRecords(strings.NewReader(strings.Join(lines, "\n")), "text",
+	return probe.NewRecords(strings.NewReader(strings.Join(lines, "\n")), []string{"text"},
 		func(text string) ([]int32, error) {
 			var ids []int32
 			for _, c := range text {

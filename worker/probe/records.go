@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -17,15 +18,16 @@ const maxRecord = 16 << 20
 // Blank lines are skipped. Errors name the line.
 type Records struct {
 	in     *bufio.Scanner
-	field  string
+	field  []string
 	encode func(text string) ([]int32, error)
 	line   int
 }
 
 var _ Documents = (*Records)(nil)
 
-// NewRecords reads from r. encode is called for records with a text.
-func NewRecords(r io.Reader, field string, encode func(text string) ([]int32, error)) *Records {
+// NewRecords reads from r. field is the path of a text: the names of objects, then of the string.
+// encode is called for records with a text.
+func NewRecords(r io.Reader, field []string, encode func(text string) ([]int32, error)) *Records {
 	s := bufio.NewScanner(r)
 	s.Buffer(make([]byte, 0, 64<<10), maxRecord)
 	return &Records{in: s, field: field, encode: encode}
@@ -61,17 +63,18 @@ func (r *Records) parse(line []byte) (Document, error) {
 	if err := json.Unmarshal(line, &members); err != nil {
 		return Document{}, fmt.Errorf("not a JSON object: %w", err)
 	}
-	if raw, ok := members[r.field]; ok {
+	name := strings.Join(r.field, ".")
+	if raw, ok := lookUp(members, r.field); ok {
 		var text *string
 		if err := json.Unmarshal(raw, &text); err != nil || text == nil {
-			return Document{}, fmt.Errorf("field %q is %.100s, want a string", r.field, raw)
+			return Document{}, fmt.Errorf("field %q is %.100s, want a string", name, raw)
 		}
 		ids, err := r.encode(*text)
 		return Document{IDs: ids, Bytes: len(*text)}, err
 	}
 	raw, ok := members["ids"]
 	if !ok {
-		return Document{}, fmt.Errorf("has neither a field %q nor \"ids\"", r.field)
+		return Document{}, fmt.Errorf("has neither a field %q nor \"ids\"", name)
 	}
 	var list []*int32 // null would pass for 0
 	if err := json.Unmarshal(raw, &list); err != nil || list == nil || slices.Contains(list, nil) {
@@ -82,4 +85,18 @@ func (r *Records) parse(line []byte) (Document, error) {
 		d.IDs[i] = *id
 	}
 	return d, nil
+}
+
+// lookUp follows a path of names through objects.
+func lookUp(members map[string]json.RawMessage, path []string) (raw json.RawMessage, ok bool) {
+	for i, name := range path {
+		if raw, ok = members[name]; !ok || i == len(path)-1 {
+			break
+		}
+		members = nil
+		if json.Unmarshal(raw, &members) != nil {
+			return nil, false
+		}
+	}
+	return raw, ok
 }
