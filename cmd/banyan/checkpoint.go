@@ -114,7 +114,7 @@ func locate(cmd *cobra.Command, name string, o storeFlags) (string, string, []*p
 		if err != nil {
 			return err
 		}
-		stores = run.GetResolved().GetSpec().GetStores()
+		stores = storesOf(run, o)
 		for _, ref := range run.GetCheckpoints() {
 			if hasStep && fmt.Sprint(ref.GetStep()) == step || !hasStep && !ref.GetCorrupt() {
 				found = ref
@@ -127,6 +127,14 @@ func locate(cmd *cobra.Command, name string, o storeFlags) (string, string, []*p
 		return nil
 	})
 	return found.GetUri(), found.GetDigest(), stores, err
+}
+
+// storesOf are the stores of a run; those of the flags if it has none, as it may be exported to S3.
+func storesOf(run *pb.Run, o storeFlags) []*pb.Store {
+	if stores := run.GetResolved().GetSpec().GetStores(); len(stores) > 0 {
+		return stores
+	}
+	return o.stores()
 }
 
 func verify(ctx context.Context, cmd *cobra.Command, r *checkpoint.Reader, _ store.Opener,

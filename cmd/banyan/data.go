@@ -80,6 +80,11 @@ func why(cmd *cobra.Command, name string, step uint64, o whyOptions) error {
 	if err != nil {
 		return err
 	}
+	slots := int(h.run.GetResolved().GetSpec().GetTrain().GetGlobalBatch())
+	if o.slot >= slots {
+		return fmt.Errorf("%w: --slot %d: a step of run %s has the slots 0 to %d", errUsage, o.slot,
+			h.run.GetId(), slots-1)
+	}
 	if o.slot >= 0 {
 		account.Passages = ofSlot(account.Passages, o.slot)
 	}

@@ -34,6 +34,10 @@ func launchCommand() *cobra.Command {
 				id = r.GetRun()
 				return err
 			})
+			if err != nil && cmd.Context().Err() != nil {
+				return interrupted("interrupted before the cluster had answered; `banyan runs` tells " +
+					"whether the run was started")
+			}
 			if err != nil {
 				return err
 			}

@@ -29,7 +29,8 @@ var errUsage = errors.New("usage")
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := root().ExecuteContext(ctx)
+	context.AfterFunc(ctx, stop) // a second signal ends what does not look at the context
+	err := interruption(ctx, root().ExecuteContext(ctx))
 	stop()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "banyan: %s\n", message(err))
@@ -58,6 +59,24 @@ func root() *cobra.Command {
 		storeCommand(), tokenizerCommand(), dataCommand(), doctorCommand())
 	onlySubcommands(cmd)
 	return cmd
+}
+
+// interrupted says what a command leaves behind when a signal ends it.
+type interrupted string
+
+func (i interrupted) Error() string { return string(i) }
+
+// interruption puts one word in the place of an error that only tells that ctx ended.
+func interruption(ctx context.Context, err error) error {
+	var said interrupted
+	switch {
+	case err == nil || ctx.Err() == nil || errors.As(err, &said):
+		return err
+	case errors.Is(err, context.Canceled), errors.Is(err, context.Cause(ctx)),
+		status.Code(err) == codes.Canceled:
+		return interrupted("interrupted")
+	}
+	return err
 }
 
 // message is what a person reads: gRPC's wrapping is not for people.

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/banyan-train/banyan/client"
 	"github.com/banyan-train/banyan/coordinator/state"
+	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
 func runsCommand() *cobra.Command {
@@ -47,15 +49,60 @@ func runsCommand() *cobra.Command {
 }
 
 func stopCommand() *cobra.Command {
-	return &cobra.Command{
+	var leave bool
+	cmd := &cobra.Command{
 		Use:   "stop RUN",
 		Short: "Checkpoint a run at the next step boundary and stop it",
 		Args:  args(1, "RUN"),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			return withClient(cmd, func(ctx context.Context, c *client.Client) error {
-				return c.Stop(ctx, given[0])
-			})
+			c, err := dial(cmd)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			run, err := find(cmd.Context(), c, given[0])
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), callTimeout)
+			defer cancel()
+			if err := c.Stop(ctx, run.GetId()); err != nil || leave {
+				return err
+			}
+			return awaitStop(cmd, c, run.GetId())
 		},
+	}
+	cmd.Flags().BoolVar(&leave, "no-wait", false, "ask for it and return at once")
+	return cmd
+}
+
+const (
+	stopPoll = 200 * time.Millisecond
+	stopNote = 10 // polls before a person is told what takes so long
+)
+
+// awaitStop waits until a run that was asked to stop is over, and says how it ended.
+func awaitStop(cmd *cobra.Command, c *client.Client, id string) error {
+	for polls := 0; ; polls++ {
+		run, err := find(cmd.Context(), c, id)
+		if err == nil && state.Over(run) {
+			if run.GetState() == pb.RunState_FAILED {
+				return fmt.Errorf("run %s failed: %s", id, run.GetReason())
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", id, run.GetReason())
+			return err
+		}
+		if polls == stopNote {
+			fmt.Fprintf(cmd.ErrOrStderr(), "waiting for the checkpoint of run %s\n", id)
+		}
+		select {
+		case <-cmd.Context().Done():
+			return interrupted(fmt.Sprintf("interrupted; run %s was asked to stop and will", id))
+		case <-time.After(stopPoll):
+		}
+		if err != nil {
+			return err
+		}
 	}
 }
 

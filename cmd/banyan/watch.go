@@ -52,6 +52,10 @@ func watch(cmd *cobra.Command, name string, o watchOptions) error {
 		lost = func(error) { _ = text.Note("! coordinator lost; moving to another") }
 	}
 	err = c.Watch(cmd.Context(), run.GetId(), client.Cursor{Step: max(o.from, 1) - 1}, show, lost)
+	if err != nil && cmd.Context().Err() != nil {
+		return interrupted(fmt.Sprintf("interrupted; run %s goes on: `banyan watch %[1]s` follows it, "+
+			"`banyan stop %[1]s` stops it", run.GetId()))
+	}
 	if err != nil {
 		return err
 	}
