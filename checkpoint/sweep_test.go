@@ -40,16 +40,11 @@ func TestSweep(t *testing.T) {
 		}
 		return err == nil
 	}
-	kept, gone := []string{uri}, []string{}
-	for _, name := range []string{dir(4, 3) + "/rank-0", dir(6, 3) + "/rank-1", dir(4, 12) + "/rank-0",
+	kept := []string{uri, dir(4, 3) + "/rank-0", dir(6, 3) + "/rank-1", dir(4, 12) + "/rank-0",
 		to + "/" + run + "/cursors/step-00000004.json", to + "/" + run + "/notes.txt",
-		to + "/" + run + "/step-00000004/readme", Dir(to, run+"2", 4, 1) + "/rank-0"} {
-		kept = append(kept, name)
-	}
-	for _, name := range []string{dir(2, 2) + "/rank-0", dir(4, 1) + "/rank-0", dir(4, 1) + "/rank-1",
-		dir(4, 2) + "/" + manifest.Name, dir(4, 2) + "/rank-0"} {
-		gone = append(gone, name)
-	}
+		to + "/" + run + "/step-00000004/readme", Dir(to, run+"2", 4, 1) + "/rank-0"}
+	gone := []string{dir(2, 2) + "/rank-0", dir(4, 1) + "/rank-0", dir(4, 1) + "/rank-1",
+		dir(4, 2) + "/" + manifest.Name, dir(4, 2) + "/rank-0"}
 	for _, name := range append(slices.Clone(kept[1:]), gone...) {
 		put(name)
 	}
