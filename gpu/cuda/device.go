@@ -209,12 +209,16 @@ func (dev *Device) failed() error {
 // Do runs fn on the device's thread, with its context current, between two lists: for setting up,
 // not for every step.
 //
-// If ctx ends before fn has begun, it does not run. If ctx ends while it runs, the thread hangs in
-// the driver or in another library: the device has failed.
+// If ctx ends before fn has begun, it does not run. If fn still runs a grace after the end of ctx,
+// the thread hangs in the driver or in another library: the device has failed.
 func (dev *Device) Do(ctx context.Context, fn func() error) error {
 	_, err := dev.do(ctx, fn)
 	return err
 }
+
+// grace is how long what has begun may go on after the end of its ctx: a deadline that ends while a
+// busy host does not run our thread must not cost the device.
+const grace = 5 * time.Second
 
 // do also reports whether fn has begun, or will.
 func (dev *Device) do(ctx context.Context, fn func() error) (begun bool, err error) {
@@ -240,9 +244,9 @@ func (dev *Device) do(ctx context.Context, fn func() error) (begun bool, err err
 	case <-ctx.Done():
 	}
 	select {
-	case err := <-r.done: // both were ready
+	case err := <-r.done:
 		return true, err
-	default:
+	case <-time.After(grace):
 		return true, dev.fail(fmt.Errorf("its thread does not come back: %w", ctx.Err()))
 	}
 }
