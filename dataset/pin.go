@@ -94,6 +94,16 @@ func pinSource(
 	return m, nil
 }
 
+// Probe reads the first document of every source: a text_field that is not there, or a file that is
+// not what its name says, would be found out by ranks only. It reports the errors of all sources.
+func Probe(ctx context.Context, op store.Opener, corpus *pb.Corpus, maxRecord int64) error {
+	var all []error
+	for _, m := range corpus.GetSources() {
+		all = append(all, source.Probe(ctx, op, m, maxRecord))
+	}
+	return errors.Join(all...)
+}
+
 // Kind tells what a file holds and how it is compressed, by its name (source.Kind).
 func Kind(uri string, format pb.Format) (pb.Format, pb.Compression, error) {
 	return source.Kind(uri, format)

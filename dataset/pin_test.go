@@ -264,7 +264,7 @@ func TestPinStages(t *testing.T) {
 	mem.Set("mem://c/many.jsonl", []byte(strings.Repeat(line(80), 1000)))
 	mem.Set("mem://c/long.jsonl", []byte(strings.Repeat(line(40<<10), 3)+line(10)))
 	mem.Set("mem://c/huge.jsonl", []byte(strings.Repeat(line(12<<20), 3)))
-	mem.Set("mem://c/broken.jsonl", []byte(strings.Repeat("x\n", 20000)))
+	mem.Set("mem://c/broken.jsonl", []byte(line(3)+strings.Repeat("x\n", 20000)))
 	for name, want := range map[string]bool{
 		"small": true, "many": false, "long": true, "huge": true, "broken": false,
 	} {

@@ -58,7 +58,7 @@ func inspect(cmd *cobra.Command, path string, set []string, samples int, quiet b
 		return nil, err
 	}
 	ctx := cmd.Context()
-	resolved, err := spec.Resolve(ctx, spec.Inputs{Spec: s, Opener: opener})
+	resolved, err := spec.Resolve(ctx, spec.Inputs{Spec: s, Opener: opener, Unread: true})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUsage, err)
 	}

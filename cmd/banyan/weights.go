@@ -28,9 +28,13 @@ func setWeightsCommand() *cobra.Command {
 				return fmt.Errorf("%w: --at-step is missing: name the first step with these weights",
 					errUsage)
 			}
-			return withClient(cmd, func(ctx context.Context, c *client.Client) error {
+			err = withClient(cmd, func(ctx context.Context, c *client.Client) error {
 				return c.SetWeights(ctx, given[0], weights, step)
 			})
+			if err == nil {
+				fmt.Fprintf(cmd.OutOrStdout(), "the mixture of %s changes at step %d\n", given[0], step)
+			}
+			return err
 		},
 	}
 	cmd.Flags().Uint64Var(&step, "at-step", 0, "the first step with these weights")

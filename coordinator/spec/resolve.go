@@ -22,6 +22,9 @@ import (
 type Inputs struct {
 	Spec   *pb.RunSpec // as Parse or Edit returned it; not changed
 	Opener store.Opener
+	// Unread leaves sources and held-out sets unread, as far as the plan does not need them: for who
+	// looks for what is broken in them.
+	Unread bool
 
 	readers *readers // nil: the real ones
 }
@@ -61,7 +64,7 @@ func readersOf(op store.Opener) *readers {
 			return dataset.PinSets(ctx, op, e.GetSets())
 		},
 		weigh:  func(ctx context.Context, r *pb.ResolvedRun) error { return weigh(ctx, op, r) },
-		probe:  func(ctx context.Context, r *pb.ResolvedRun) error { return probeSets(ctx, op, r) },
+		probe:  func(ctx context.Context, r *pb.ResolvedRun) error { return probe(ctx, op, r) },
 		target: func(ctx context.Context, uri string) error { return reachable(ctx, op, uri) },
 	}
 }
@@ -80,12 +83,22 @@ func reachable(ctx context.Context, op store.Opener, uri string) error {
 	return err
 }
 
-// probeSets makes the first sequence of every held-out set: one that has none would be found out at
-// step 0 only, by ranks.
-func probeSets(ctx context.Context, op store.Opener, r *pb.ResolvedRun) error {
-	if len(r.GetEvalSets()) == 0 {
-		return nil
+// probe reads the first document of every source, and makes the first sequence of every held-out
+// set: what is wrong with them would be found out by ranks only.
+func probe(ctx context.Context, op store.Opener, r *pb.ResolvedRun) error {
+	err := dataset.Probe(ctx, op, r.GetCorpus(), int64(r.GetSpec().GetData().GetMaxRecord()))
+	if err != nil {
+		err = fmt.Errorf("data.sources: %w", err)
 	}
+	if len(r.GetEvalSets()) > 0 {
+		if e := probeSets(ctx, op, r); e != nil {
+			err = errors.Join(err, fmt.Errorf("eval.sets: %w", e))
+		}
+	}
+	return err
+}
+
+func probeSets(ctx context.Context, op store.Opener, r *pb.ResolvedRun) error {
 	tok, err := tokenize.LoadPinned(ctx, op, r.GetTokenizer())
 	if err != nil {
 		return err
@@ -152,8 +165,10 @@ func Resolve(ctx context.Context, in Inputs) (*pb.ResolvedRun, error) {
 	if err := errors.Join(fit(r)...); err != nil {
 		return nil, fmt.Errorf("resolve run %s: %w", s.Name, err)
 	}
-	if err := from.probe(ctx, r); err != nil {
-		return nil, fmt.Errorf("resolve run %s: eval.sets: %w", s.Name, err)
+	if !in.Unread {
+		if err := from.probe(ctx, r); err != nil {
+			return nil, fmt.Errorf("resolve run %s: %w", s.Name, err)
+		}
 	}
 	r.Parameters = model.ParameterCount(r.Model)
 	var err error

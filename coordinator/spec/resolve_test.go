@@ -229,6 +229,15 @@ eval:
 		t.Errorf("a held-out set without text: %v", err)
 	}
 	write(t, filepath.Join(dir, "held-1.jsonl"), line)
+	write(t, filepath.Join(dir, "en-1.jsonl"), "\ufeff"+strings.Repeat(line, 400))
+	if _, err := Resolve(ctx, Inputs{Spec: s, Opener: op}); err == nil ||
+		!strings.Contains(err.Error(), `data.sources: read source "en"`) ||
+		!strings.Contains(err.Error(), "byte order mark") {
+		t.Errorf("a source whose first record is broken: %v", err)
+	}
+	if _, err := Resolve(ctx, Inputs{Spec: s, Opener: op, Unread: true}); err != nil {
+		t.Errorf("to look for what is broken: %v", err)
+	}
 	if err := os.Remove(filepath.Join(dir, "base", "config.json")); err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -58,7 +59,11 @@ func (f *file) read(ctx context.Context, off int64, p []byte) error {
 			return err
 		}
 	}
-	return f.bucket.ReadRange(ctx, f.key, off, p, f.etag)
+	err := f.bucket.ReadRange(ctx, f.key, off, p, f.etag)
+	if errors.Is(err, store.ErrChanged) {
+		return fmt.Errorf("%w: restore it, or launch a new run", err)
+	}
+	return err
 }
 
 // verify checks a hash over the whole file once, by one reader while the others wait: the store

@@ -10,6 +10,7 @@ import (
 const (
 	fixUTF8   = "convert the file to UTF-8"
 	fixJSON   = "write one JSON object a line"
+	fixMark   = "save the file as UTF-8 without one"
 	fixEscape = `write the character itself, or both halves of its \u pair`
 	fixTwice  = "keep one of them"
 )
@@ -48,6 +49,9 @@ func ParseRecord(line []byte, field string) (string, error) {
 
 // parseRecord is ParseRecord of a line that is known to be UTF-8.
 func parseRecord(line []byte, path []string) (string, *problem) {
+	if bytes.HasPrefix(line, []byte("\ufeff")) {
+		return "", &problem{what: "a byte order mark before the JSON object", fix: fixMark}
+	}
 	p := parser{b: line}
 	p.space()
 	if !p.take('{') {

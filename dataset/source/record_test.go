@@ -38,7 +38,7 @@ func TestParseRecordSaysWhatIsWrong(t *testing.T) {
 	}{
 		{`"text"`, "not a JSON object", 0},
 		{`[1]`, "not a JSON object", 0},
-		{"\xef\xbb\xbf{\"text\":\"bom\"}", "not a JSON object", 0},
+		{"\xef\xbb\xbf{\"text\":\"bom\"}", "a byte order mark", 0},
 		{`{"text":"a"`, "ends too early", 11},
 		{`{"text":"a`, "ends too early", 10},
 		{`{"text":"a"} x`, "data after", 13},

@@ -44,6 +44,21 @@ func Starts(ctx context.Context, stores store.Opener, m *pb.SourceManifest) (uin
 	return uint64(float64(found) / float64(looks) * float64(k)), nil
 }
 
+// Probe reads the first document of a source, in the order of its files.
+func Probe(ctx context.Context, stores store.Opener, m *pb.SourceManifest, maxRecord int64) error {
+	s, err := Open(stores, m, Options{Slots: 1, Once: true, MaxRecord: maxRecord, Window: MinWindow})
+	if err != nil {
+		return err
+	}
+	r, err := s.Reader(0, 0, 0)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, err = r.Next(ctx)
+	return err
+}
+
 // cutAnywhere says whether blocks may begin inside a record.
 func (s *Source) cutAnywhere() bool {
 	for _, f := range s.files {

@@ -73,18 +73,11 @@ func (b *Bucket) ReadRange(
 	if off < 0 {
 		return fmt.Errorf("read file://%s: negative offset %d", name, off)
 	}
-	f, err := os.Open(name)
+	f, st, err := b.open("read", name)
 	if err != nil {
-		return b.explain("read", name, err)
+		return err
 	}
 	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return b.explain("read", name, err)
-	}
-	if !st.Mode().IsRegular() {
-		return fmt.Errorf("read file://%s: not a regular file: %w", name, store.ErrNotFound)
-	}
 	if err := b.checkTag(ctx, f, st, name, etag); err != nil {
 		return err
 	}
@@ -122,24 +115,37 @@ func (b *Bucket) Stat(ctx context.Context, key string) (store.Info, error) {
 	if err != nil {
 		return store.Info{}, err
 	}
-	f, err := os.Open(name)
+	f, st, err := b.open("stat", name)
 	if err != nil {
-		return store.Info{}, b.explain("stat", name, err)
+		return store.Info{}, err
 	}
 	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return store.Info{}, b.explain("stat", name, err)
-	}
-	if !st.Mode().IsRegular() {
-		return store.Info{}, fmt.Errorf("stat file://%s: not a regular file: %w",
-			name, store.ErrNotFound)
-	}
 	tag, err := b.sums.sum(ctx, f, st)
 	if err != nil {
 		return store.Info{}, b.explain("stat", name, err)
 	}
 	return store.Info{Key: key, Size: st.Size(), ETag: tag}, nil
+}
+
+// open opens a file. It looks first: to open a pipe is to wait for whoever writes to it.
+func (b *Bucket) open(verb, name string) (*os.File, os.FileInfo, error) {
+	st, err := os.Stat(name)
+	if err != nil {
+		return nil, nil, b.explain(verb, name, err)
+	}
+	if !st.Mode().IsRegular() {
+		return nil, nil, fmt.Errorf("%s file://%s: not a regular file: %w", verb, name,
+			store.ErrNotFound)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, nil, b.explain(verb, name, err)
+	}
+	if st, err = f.Stat(); err != nil {
+		f.Close()
+		return nil, nil, b.explain(verb, name, err)
+	}
+	return f, st, nil
 }
 
 // explain maps a file system error to store's classes, names the path and says what to do.

@@ -27,12 +27,12 @@ func (b *Bucket) Map(ctx context.Context, key, etag string) (store.Mapping, erro
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.Open(name)
+	f, st, err := b.open("map", name)
 	if err != nil {
-		return nil, b.explain("map", name, err)
+		return nil, err
 	}
 	m := &mapping{bucket: b, file: f, name: name, etag: etag}
-	if err := m.open(ctx); err != nil {
+	if err := m.open(ctx, st); err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -47,14 +47,7 @@ type mapping struct {
 	data       []byte
 }
 
-func (m *mapping) open(ctx context.Context) error {
-	st, err := m.file.Stat()
-	if err != nil {
-		return m.bucket.explain("map", m.name, err)
-	}
-	if !st.Mode().IsRegular() {
-		return fmt.Errorf("map file://%s: not a regular file: %w", m.name, store.ErrNotFound)
-	}
+func (m *mapping) open(ctx context.Context, st os.FileInfo) error {
 	if err := m.bucket.checkTag(ctx, m.file, st, m.name, m.etag); err != nil {
 		return err
 	}
@@ -64,6 +57,7 @@ func (m *mapping) open(ctx context.Context) error {
 	if st.Size() != int64(int(st.Size())) {
 		return fmt.Errorf("map file://%s: %d bytes: %w", m.name, st.Size(), errors.ErrUnsupported)
 	}
+	var err error
 	m.data, err = syscall.Mmap(int(m.file.Fd()), 0, int(st.Size()), syscall.PROT_READ,
 		syscall.MAP_SHARED)
 	if err != nil {
