@@ -7,7 +7,7 @@ import (
 )
 
 // short is a deadline that a fault test waits for: long against a busy machine's pauses.
-const short = 2 * time.Second
+const short = 4 * time.Second
 
 // fault is what one rank of a world suffers.
 type fault struct {
@@ -40,11 +40,11 @@ func faults() []fault {
 			others: "fake: the network went away"},
 		{name: "stall", faults: "stall=5", at: work,
 			change: func(k *task) { k.OpTimeout = short },
-			victim: "no progress for 2s, though all ranks have called it",
-			others: "no progress for 2s"},
+			victim: "no progress for 4s, though all ranks have called it",
+			others: "no progress for 4s"},
 		{name: "issue hangs", faults: "issue=5", at: work,
 			change: func(k *task) { k.OpTimeout = short },
-			victim: "no progress for 2s", others: "no progress for 2s"},
+			victim: "no progress for 4s", others: "no progress for 4s"},
 		{name: "no memory in an operation", faults: "oom=6", at: work,
 			victim: "Cuda failure 2 'out of memory'", others: "Cuda failure 2 'out of memory'"},
 		{name: "death in an operation", faults: "die=7", at: work, others: "rank 1", dies: true},

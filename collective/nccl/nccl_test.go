@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds what a test waits for. Nothing in a test that passes takes long.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // machine is a host with fake GPUs and a fake NCCL.
 type machine struct {
