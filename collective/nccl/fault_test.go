@@ -36,7 +36,8 @@ func faults() []fault {
 			victim: "remote process exited or there was a network error (6): fake: the network",
 			others: "fake: the network went away"},
 		{name: "asynchronous error, and nothing behind it", faults: "async=33", at: work,
-			victim: "ncclCommGetAsyncError: remote process exited or there was a network error",
+			// Told when it is asked for, or by a call that came a moment later.
+			victim: "remote process exited or there was a network error (6): fake: the network",
 			others: "fake: the network went away"},
 		{name: "stall", faults: "stall=5", at: work,
 			change: func(k *task) { k.OpTimeout = short },
