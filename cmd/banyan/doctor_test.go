@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -13,14 +12,7 @@ import (
 
 func runDoctor(t *testing.T, line ...string) (string, error) {
 	t.Helper()
-	var out bytes.Buffer
-	cmd := doctorCommand()
-	cmd.SetArgs(line)
-	cmd.SetOut(&out)
-	cmd.SetErr(&out)
-	cmd.SilenceUsage, cmd.SilenceErrors = true, true
-	err := cmd.ExecuteContext(t.Context())
-	return out.String(), err
+	return runCommand(t, doctorCommand(), line...)
 }
 
 func TestDoctor(t *testing.T) {

@@ -9,13 +9,20 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 )
 
-// runLine runs a command line and returns what it prints.
+// runLine runs a line of `banyan model` and returns what it prints.
 func runLine(t *testing.T, line ...string) (string, error) {
 	t.Helper()
+	return runCommand(t, modelCommand(), line...)
+}
+
+// runCommand runs a command with arguments and returns what it prints.
+func runCommand(t *testing.T, cmd *cobra.Command, line ...string) (string, error) {
+	t.Helper()
 	var out bytes.Buffer
-	cmd := modelCommand()
 	cmd.SetArgs(line)
 	cmd.SetOut(&out)
 	cmd.SetErr(&out)

@@ -56,23 +56,8 @@ func (o *op) finish() {
 // Wait implements collective.Handle. If ctx ends first the group is aborted. After an abort the
 // buffers are the caller's at once: the device never had them.
 func (o *op) Wait(ctx context.Context) error {
-	select {
-	case <-o.done:
+	if collective.Await(ctx, o, o.done, o.g.aborted, o.g.Abort, o.g.awaitHands) {
 		return o.err
-	default:
 	}
-	select {
-	case <-o.done:
-		return o.err
-	case <-o.g.aborted:
-	case <-ctx.Done():
-		o.g.Abort(fmt.Errorf("wait for %v: %w", o, ctx.Err()))
-	}
-	o.g.awaitHands()
-	select {
-	case <-o.done: // it was finished before the abort reached it
-		return o.err
-	default:
-		return o.g.Err()
-	}
+	return o.g.Err()
 }

@@ -34,25 +34,10 @@ func (o *op) finish() {
 // other way to get the buffers back. When Wait returns, also with an error, the group touches the
 // buffers of the operation no more.
 func (o *op) Wait(ctx context.Context) error {
-	select {
-	case <-o.done:
+	if collective.Await(ctx, o, o.done, o.g.aborted, o.g.Abort, func() { <-o.g.released }) {
 		return o.err
-	default:
 	}
-	select {
-	case <-o.done:
-		return o.err
-	case <-o.g.aborted:
-	case <-ctx.Done():
-		o.g.Abort(fmt.Errorf("wait for %v: %w", o, ctx.Err()))
-	}
-	<-o.g.released
-	select {
-	case <-o.done: // it was finished before the abort reached it
-		return o.err
-	default:
-		return o.g.Err()
-	}
+	return o.g.Err()
 }
 
 // sendItem is the part of an operation that goes to one peer.

@@ -77,7 +77,8 @@ func compile(dir string, without []string) (map[string][]byte, error) {
 		return nil, err
 	}
 	flags := []string{"-I" + dir, "-I" + filepath.Join(root, "gpu", "cuda"),
-		"-I" + filepath.Join(root, "gpu", "nvrtc"), fmt.Sprintf("-DFAKE_CC=%q", Compiler())}
+		"-I" + filepath.Join(root, "gpu", "nvrtc"), fmt.Sprintf("-DFAKE_CC=%q", Compiler()),
+		fmt.Sprintf("-DFAKE_TMP=%q", os.TempDir())}
 	for _, name := range without {
 		flags = append(flags, fmt.Sprintf("-D%s=without_%s", name, name))
 	}

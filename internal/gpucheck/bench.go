@@ -77,6 +77,14 @@ func (b *bench) free() error {
 	return errors.Join(errs...)
 }
 
+// uploadTwo is upload of two operands.
+func uploadTwo[T, U any](b *bench, v []T, w []U, offset int) (x, z cuda.Addr, err error) {
+	if x, err = upload(b, v, offset); err == nil {
+		z, err = upload(b, w, offset)
+	}
+	return x, z, err
+}
+
 // upload puts v into memory of the device, `offset` elements off its alignment.
 func upload[T any](b *bench, v []T, offset int) (cuda.Addr, error) {
 	size := int64(unsafe.Sizeof(v[0]))

@@ -106,9 +106,8 @@ func fillBits(b *bench, d data, n, offset int) error {
 func copyBits(b *bench, d data, n, offset int) error {
 	f := mapped(d.any(n), func(_ int, x float32) uint32 { return math.Float32bits(x) })
 	h := halves(d.any(n))
-	x, err := upload(b, f, offset)
-	xh, errHalf := upload(b, h, offset)
-	if err := errors.Join(err, errHalf); err != nil {
+	x, xh, err := uploadTwo(b, f, h, offset)
+	if err != nil {
 		return err
 	}
 	return errors.Join(
@@ -124,9 +123,8 @@ func copyBits(b *bench, d data, n, offset int) error {
 
 func castBits(b *bench, d data, n, offset int) error {
 	v, w := d.any(n), halves(d.any(n))
-	x, err := upload(b, v, offset)
-	h, errHalf := upload(b, w, offset)
-	if err := errors.Join(err, errHalf); err != nil {
+	x, h, err := uploadTwo(b, v, w, offset)
+	if err != nil {
 		return err
 	}
 	narrow := mapped(v, func(_ int, x float32) uint16 { return twin.Narrow(x) })
@@ -144,9 +142,8 @@ func castBits(b *bench, d data, n, offset int) error {
 
 func addBits(b *bench, d data, n, offset int) error {
 	v, w := d.any(n), d.any(n)
-	x, err := upload(b, v, offset)
-	z, errOther := upload(b, w, offset)
-	if err := errors.Join(err, errOther); err != nil {
+	x, z, err := uploadTwo(b, v, w, offset)
+	if err != nil {
 		return err
 	}
 	want := mapped(v, func(i int, x float32) uint32 { return twin.Add(x, w[i]) })
@@ -158,9 +155,8 @@ func addBits(b *bench, d data, n, offset int) error {
 
 func addHalfBits(b *bench, d data, n, offset int) error {
 	v, w := halves(d.any(n)), halves(d.any(n))
-	x, err := upload(b, v, offset)
-	z, errOther := upload(b, w, offset)
-	if err := errors.Join(err, errOther); err != nil {
+	x, z, err := uploadTwo(b, v, w, offset)
+	if err != nil {
 		return err
 	}
 	want := mapped(v, func(i int, x uint16) uint16 { return twin.AddHalves(x, w[i]) })

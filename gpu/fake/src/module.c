@@ -47,7 +47,7 @@ static void *open_image(const void *image)
 	if (memcmp(head->e_ident, ELFMAG, SELFMAG) != 0 || head->e_type != ET_DYN)
 		return NULL;
 	size_t n = head->e_shoff + (size_t)head->e_shentsize * head->e_shnum;
-	char path[] = "/tmp/banyan-fake-module-XXXXXX"; // a name of its own: the loader knows names
+	char path[] = FAKE_TMP "/banyan-fake-module-XXXXXX"; // its own: the loader knows names
 	int file = mkstemp(path);
 	void *library = NULL;
 	if (file < 0)

@@ -88,7 +88,7 @@ static char *read_file(const char *path, size_t *n)
 // compile runs the compiler in a folder of its own.
 static int compile(nvrtcProgram p, const char *folder)
 {
-	char path[256], command[1024];
+	char path[4096], command[8192 + 1024];
 	snprintf(path, sizeof path, "%s/kernels.c", folder);
 	FILE *f = fopen(path, "w");
 	if (f == NULL)
@@ -129,7 +129,7 @@ nvrtcResult nvrtcCompileProgram(nvrtcProgram p, int options, const char *const *
 	}
 	if (!arch)
 		return NVRTC_ERROR_INVALID_OPTION;
-	char folder[] = "/tmp/banyan-fake-XXXXXX", path[256];
+	char folder[] = FAKE_TMP "/banyan-fake-XXXXXX", path[sizeof folder + 16];
 	if (mkdtemp(folder) == NULL)
 		return NVRTC_ERROR_PROGRAM_CREATION_FAILURE;
 	snprintf(path, sizeof path, "%s/emu.h", folder);
