@@ -13,9 +13,6 @@ import (
 // closeLinger is how long Close waits for peers to close too.
 const closeLinger = 2 * time.Second
 
-// causeTime is how long an error of NCCL waits for a better explanation.
-const causeTime = time.Second
-
 // Abort implements collective.Group: the first cause wins, every pending and future operation fails
 // with it, and the control group tells it to the peers. It does not wait: NCCL is aborted behind.
 func (g *Group) Abort(cause error) {
@@ -34,14 +31,14 @@ func (g *Group) Abort(cause error) {
 	go g.tear()
 }
 
-// fail aborts the group because of an error of NCCL or of the device. A peer that aborts or dies is
-// such an error too: so the control group gets a moment to say what it was.
+// fail aborts the group because of an error of NCCL or of the device, unless the control group says
+// before CauseTimeout what it was.
 func (g *Group) fail(err error) {
 	select {
 	case <-g.aborted:
 	case <-g.control.Dead():
 		g.Abort(g.control.Err())
-	case <-time.After(causeTime):
+	case <-time.After(g.cfg.CauseTimeout):
 		g.Abort(err)
 	}
 }
@@ -61,6 +58,7 @@ func (g *Group) Err() error {
 }
 
 // Dead is closed when the group dies or has closed, so that a rank that is computing can notice.
+// One that is behind notices at the latest when it calls its next operation: see tcp.Group.Dead.
 func (g *Group) Dead() <-chan struct{} { return g.aborted }
 
 // tear aborts the communicator, and frees the staging buffers when nothing uses them any more.

@@ -16,6 +16,7 @@ const (
 	DefaultOpTimeout    = 60 * time.Second
 	DefaultAbortTimeout = 5 * time.Second
 	DefaultJoinTimeout  = 2 * time.Minute
+	DefaultCauseTimeout = time.Second
 	// DefaultStaging is the size of one staging buffer, in bytes. A Group has four of them in
 	// pinned memory and four on the device: two slots, each with what it sends and receives.
 	DefaultStaging = 8 << 20
@@ -42,6 +43,9 @@ type Config struct {
 	OpTimeout time.Duration
 	// AbortTimeout is how long NCCL may take over an abort. Zero means DefaultAbortTimeout.
 	AbortTimeout time.Duration
+	// CauseTimeout is how long an error of NCCL or of the device waits for the control group to say
+	// what it was: a peer that aborts or dies is such an error too. Zero means DefaultCauseTimeout.
+	CauseTimeout time.Duration
 	// Staging is the size of one staging buffer in bytes. Zero means DefaultStaging.
 	Staging int
 	// Logger gets the death of the group. The zero value logs nothing.
@@ -56,9 +60,9 @@ func (c *Config) Validate() error {
 	switch {
 	case c.Library == nil || c.Device == nil || c.Control == nil:
 		return errors.New("check nccl config: Library, Device and Control must be set")
-	case c.OpTimeout < 0 || c.AbortTimeout < 0:
-		return fmt.Errorf("check nccl config: OpTimeout %v and AbortTimeout %v: below zero",
-			c.OpTimeout, c.AbortTimeout)
+	case min(c.OpTimeout, c.AbortTimeout, c.CauseTimeout) < 0:
+		return fmt.Errorf("check nccl config: OpTimeout %v, AbortTimeout %v and CauseTimeout %v: one "+
+			"is below zero", c.OpTimeout, c.AbortTimeout, c.CauseTimeout)
 	case c.Staging != 0 && c.Staging < minPart*c.Control.Size():
 		return fmt.Errorf("check nccl config: Staging of %d bytes, wants %d for each of %d ranks",
 			c.Staging, minPart, c.Control.Size())
@@ -72,6 +76,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.AbortTimeout == 0 {
 		c.AbortTimeout = DefaultAbortTimeout
+	}
+	if c.CauseTimeout == 0 {
+		c.CauseTimeout = DefaultCauseTimeout
 	}
 	if c.Staging == 0 {
 		c.Staging = max(DefaultStaging, minPart*c.Control.Size())

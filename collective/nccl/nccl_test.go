@@ -130,7 +130,8 @@ func (m *machine) open(t testing.TB, devices []*cuda.Device) []*nccl.Group {
 	control, groups := mesh(t, world), make([]*nccl.Group, world)
 	each(t, world, func(ctx context.Context, r int) (err error) {
 		groups[r], err = nccl.Join(ctx, nccl.Config{Library: m.lib, Device: devices[r],
-			Control: control[r], OpTimeout: patience, AbortTimeout: patience, Staging: 1 << 20})
+			Control: control[r], OpTimeout: patience, AbortTimeout: patience,
+			CauseTimeout: patience, Staging: 1 << 20})
 		return err
 	})
 	t.Cleanup(func() { closeAll(t, groups) })
@@ -173,19 +174,20 @@ func TestNextGeneration(t *testing.T) {
 	m := newMachine(t)
 	devices := m.devices(t, 3)
 	for range 3 {
-		groups := m.open(t, devices)
+		groups, ended := m.open(t, devices), make(chan struct{})
 		each(t, len(groups), func(ctx context.Context, r int) error {
-			if r > 0 { // rank 0 does not come: the others wait inside of NCCL
-				err := groups[r].AllGather(make([]float32, 3<<20), []int{1 << 20, 1 << 20, 1 << 20},
-					make([]float32, 1<<20))
-				if r == 1 {
-					groups[1].Abort(errors.New("the generation has ended"))
-				}
-				if e := err.Wait(ctx); !errors.Is(e, collective.ErrAborted) {
-					return fmt.Errorf("error %w, want an abort", e)
-				}
+			if r == 0 { // it comes late: the others wait inside of NCCL
+				<-ended
 			}
-			<-groups[r].Dead()
+			h := groups[r].AllGather(make([]float32, 3<<20), []int{1 << 20, 1 << 20, 1 << 20},
+				make([]float32, 1<<20))
+			if r == 1 {
+				groups[1].Abort(errors.New("the generation has ended"))
+				close(ended)
+			}
+			if err := h.Wait(ctx); !errors.Is(err, collective.ErrAborted) {
+				return fmt.Errorf("error %w, want an abort", err)
+			}
 			if err := groups[r].Close(); err == nil ||
 				!strings.Contains(err.Error(), "the generation has ended") {
 				return fmt.Errorf("close: %w", err)

@@ -31,6 +31,7 @@ type task struct {
 	Generation                      uint64
 	Rounds                          int
 	JoinTimeout, OpTimeout, Aborted time.Duration
+	Cause                           time.Duration
 	Budget                          int64 // of the device
 }
 
@@ -110,7 +111,7 @@ func (k *task) join(ctx context.Context, l *tcp.Listener, peers []string) (*nccl
 		defer cancel()
 	}
 	return nccl.Join(ctx, nccl.Config{Library: m.lib, Device: dev, Control: control,
-		OpTimeout: k.OpTimeout, AbortTimeout: k.Aborted, Staging: 1 << 20})
+		OpTimeout: k.OpTimeout, AbortTimeout: k.Aborted, CauseTimeout: k.Cause, Staging: 1 << 20})
 }
 
 // rounds moves a few MiB and checks them.
@@ -159,7 +160,9 @@ func world(t *testing.T, k task, faults map[int]string) []*outcome {
 	t.Helper()
 	ranks, peers := make([]*process, k.World), make([]string, k.World)
 	for r := range ranks {
-		k.Rank = r
+		if k.Rank, k.Cause = r, 0; faults[r] == "" {
+			k.Cause = patience // what it suffers comes from a peer, which will say so
+		}
 		ranks[r] = start(t, k, faults[r])
 	}
 	for r, p := range ranks {
