@@ -22,9 +22,10 @@
 
 #define KC 288                   // most of K in a block
 #define MT (96 / MR * MR)        // rows of a tile
-#define NT (768 / NR * NR)       // columns of a tile
-#define SHARED (2L << 20)        // floats of b (and of a) in panels at a time
+#define NT (512 / NR * NR)       // columns of a tile
+#define SHARED (4L << 20)        // floats of b (and of a) in panels at a time
 #define ENOUGH 16                // tasks, for any number of threads that we expect
+#define SOME 4                   // threads that tasks are to come out even for
 #define FEW 2                    // tasks with the same rows of a: each makes its own panels
 #define PAGE 4096                // bytes: rows so far apart share few lines of a cache
 #define LINE (NR < 16 ? 16 : NR) // floats between prefetches
@@ -189,19 +190,41 @@ static void gemm_task(const void *ctx, long task, float *scratch)
 	}
 }
 
-// cut chooses tiles of about equal size, and enough of them.
+// cut_as sets the tiles for that many rows and columns of them; equal ones but for the last.
+static void cut_as(struct gemm *g, long down, long across)
+{
+	g->mt = parts(parts(g->a.rows, down), MR) * MR;
+	g->nt = parts(parts(g->b.count, across), NR) * NR;
+}
+
+// cut_cost is about how long the tiles take that fall to one of SOME threads: each of them as its
+// part of c, with so much more for what it reads.
+static long cut_cost(const struct gemm *g)
+{
+	long tiles = parts(g->a.rows, g->mt) * parts(g->b.count, g->nt);
+	return parts(tiles, SOME) * (g->mt + MR) * (g->nt + 2 * NR);
+}
+
+// cut chooses tiles: enough of them, and in such numbers that no thread waits long for another's
+// last.
 static void cut(struct gemm *g)
 {
-	g->mt = parts(parts(g->a.rows, parts(g->a.rows, MT)), MR) * MR;
-	g->nt = parts(parts(g->b.count, parts(g->b.count, NT)), NR) * NR;
-	while (parts(g->a.rows, g->mt) * parts(g->b.count, g->nt) < ENOUGH) {
+	long down = parts(g->a.rows, MT), across = parts(g->b.count, NT);
+	for (cut_as(g, down, across); down * across < ENOUGH; cut_as(g, down, across)) {
 		if (g->nt > 4 * NR && (g->nt >= 2 * g->mt || g->mt <= 4 * MR))
-			g->nt = parts(g->nt / 2, NR) * NR;
+			across = parts(g->b.count, parts(g->nt / 2, NR) * NR);
 		else if (g->mt > 4 * MR)
-			g->mt = parts(g->mt / 2, MR) * MR;
+			down = parts(g->a.rows, g->mt / 2);
 		else
 			break;
 	}
+	struct gemm best = *g;
+	for (long i = 0; i < 9; i++) {
+		cut_as(g, down + i / 3, across + i % 3);
+		if (cut_cost(g) < cut_cost(&best))
+			best = *g;
+	}
+	*g = best;
 }
 
 // gemm_pass does columns [b.first, b.first+b.count) over K [from, to). The shared panels of a are
