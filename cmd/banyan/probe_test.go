@@ -23,7 +23,7 @@ func runLine(t *testing.T, line ...string) (string, error) {
 func runCommand(t *testing.T, cmd *cobra.Command, line ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
-	cmd.SetArgs(line)
+	cmd.SetArgs(append([]string{}, line...)) // of nil, cobra takes the process's own arguments
 	cmd.SetOut(&out)
 	cmd.SetErr(&out)
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true

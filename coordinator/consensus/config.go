@@ -37,7 +37,8 @@ type Config struct {
 	SnapshotThreshold uint64        // entries since the last snapshot that make one due
 	TrailingLogs      uint64        // entries kept behind a snapshot for slow followers
 
-	beforeWrite func(string) error // tests: a disk that refuses; gets the operation
+	beforeWrite  func(string) error // tests: a disk that refuses; gets the operation
+	transferWait time.Duration      // bounds the hand-over of leadership in Close; tests wait longer
 }
 
 // Defaults. A follower waits one to two heartbeat timeouts before it asks for votes, so a dead
@@ -53,6 +54,8 @@ const (
 	DefaultSnapshotInterval  = 60 * time.Second
 	DefaultSnapshotThreshold = 4096
 	DefaultTrailingLogs      = 4096
+
+	defaultTransferWait = 2 * time.Second
 )
 
 func (c Config) withDefaults() Config {
@@ -62,6 +65,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.SnapshotInterval, DefaultSnapshotInterval)
 	setDefault(&c.SnapshotThreshold, DefaultSnapshotThreshold)
 	setDefault(&c.TrailingLogs, DefaultTrailingLogs)
+	setDefault(&c.transferWait, defaultTransferWait)
 	if c.Advertise == "" {
 		for _, m := range c.Members {
 			if m.ID == c.ID {

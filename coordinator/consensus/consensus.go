@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/hashicorp/raft"
 	"github.com/rs/zerolog"
@@ -18,8 +17,6 @@ import (
 const (
 	logCacheEntries = 512
 	keepSnapshots   = 2 // the newest may be damaged
-	// transferWait bounds the hand-over of leadership in Close.
-	transferWait = 2 * time.Second
 )
 
 // Consensus is one running member.
@@ -288,7 +285,7 @@ func (c *Consensus) close(transfer bool) error {
 }
 
 func (c *Consensus) handOver() {
-	ctx, cancel := context.WithTimeout(context.Background(), transferWait)
+	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.transferWait)
 	defer cancel()
 	err := c.await(ctx, func() error { return c.raft.LeadershipTransfer().Error() })
 	c.log.Info().AnErr("error", err).Msg("leadership handed over") // else the others elect

@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+	"github.com/rs/zerolog"
+
+	"github.com/banyan-train/banyan/internal/testkit"
 )
 
 // With the default timeouts: what a user sees when a leader's process dies under load.
@@ -18,40 +21,45 @@ func TestI5LeaderKilled(t *testing.T) {
 	g := startGroup(t, 3, func(c *Config) {
 		c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLease = 0, 0, 0
 	})
-	id, leader := g.leader()
-	first, _ := leader.IsLeader()
-
+	const lead = "c0"
 	var mu sync.Mutex
 	var acked []string
+	stop := make(chan struct{})
 	var clients sync.WaitGroup
+	member := g.live[lead]
 	for w := range 4 {
 		clients.Go(func() {
 			for i := 0; ; i++ {
 				name := fmt.Sprintf("w%d-%d", w, i)
-				if err := proposeOn(leader, name); err != nil {
-					return
+				if err := proposeOn(member, name); err == nil {
+					mu.Lock()
+					acked = append(acked, name)
+					mu.Unlock()
+					continue
 				}
-				mu.Lock()
-				acked = append(acked, name)
-				mu.Unlock()
+				select { // it does not lead at the moment, or is dead
+				case <-stop:
+					return
+				case <-time.After(time.Millisecond):
+				}
 			}
 		})
 	}
-	eventually(t, "50 acknowledged proposals", func() bool {
+	testkit.Eventually(t, "50 acknowledged proposals", func() bool {
+		leadBy(t, g, lead)
 		mu.Lock()
 		defer mu.Unlock()
 		return len(acked) >= 50
 	})
+	first := member.Stats().Epoch
 	killed := time.Now()
-	g.kill(id)
+	g.kill(lead)
+	close(stop)
 	clients.Wait()
 	g.propose("after")
 	t.Logf("kill of the leader to the next committed proposal: %v", time.Since(killed))
 
 	next, now := g.leader()
-	if next == id {
-		t.Fatalf("dead member %s leads", id)
-	}
 	if epoch, _ := now.IsLeader(); epoch <= first {
 		t.Errorf("epoch %d after %d", epoch, first)
 	}
@@ -112,25 +120,24 @@ func TestI6LateMemberGetsSnapshot(t *testing.T) {
 
 func TestUnknownOutcomeWhenMajorityIsLost(t *testing.T) {
 	g := startGroup(t, 3, nil)
-	id, leader := g.leader()
-	for _, m := range g.members {
-		if m.ID != id {
-			g.kill(m.ID)
+	var leader *Consensus
+	g.undisturbed("", func(id string, c *Consensus) error {
+		g.killOthers(id)
+		leader = c
+		err := proposeOn(c, "alone")
+		if err == nil {
+			t.Fatal("acknowledged without a majority")
 		}
-	}
-	err := proposeOn(leader, "alone")
-	if !errors.Is(err, ErrUnknownOutcome) || errors.Is(err, ErrNotLeader) {
-		t.Fatalf("got %v, want ErrUnknownOutcome", err)
-	}
-	eventually(t, "loss of leadership", func() bool { _, ok := leader.IsLeader(); return !ok })
+		if !errors.Is(err, ErrUnknownOutcome) || errors.Is(err, ErrNotLeader) {
+			return fmt.Errorf("got %w, want ErrUnknownOutcome", err)
+		}
+		return nil
+	})
+	testkit.Eventually(t, "loss of leadership", func() bool { _, ok := leader.IsLeader(); return !ok })
 	if err := proposeOn(leader, "later"); !errors.Is(err, ErrNotLeader) {
 		t.Errorf("got %v, want ErrNotLeader", err)
 	}
-	for _, m := range g.members {
-		if m.ID != id {
-			g.start(m.ID)
-		}
-	}
+	g.startMissing()
 	g.propose("alone") // retried with its request id
 	if bytes.Count(g.sameState(), []byte("later")) != 0 {
 		t.Error("a proposal refused by ErrNotLeader was applied")
@@ -138,58 +145,73 @@ func TestUnknownOutcomeWhenMajorityIsLost(t *testing.T) {
 }
 
 func TestProposeContext(t *testing.T) {
-	g := startGroup(t, 3, func(c *Config) { c.LeaderLease = c.HeartbeatTimeout })
-	id, leader := g.leader()
-	ctx, cancel := context.WithCancel(context.Background())
+	g := startGroup(t, 3, nil)
+	ended, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := leader.Propose(ctx, command("x")); errors.Is(err, ErrUnknownOutcome) ||
-		!errors.Is(err, context.Canceled) {
-		t.Errorf("ended before: got %v, want context.Canceled, outcome known", err)
-	}
-	for _, m := range g.members {
-		if m.ID != id {
-			g.kill(m.ID)
+	g.undisturbed("", func(id string, leader *Consensus) error {
+		if _, err := leader.Propose(ended, command("x")); errors.Is(err, ErrUnknownOutcome) ||
+			!errors.Is(err, context.Canceled) {
+			return fmt.Errorf("ended before: got %w, want context.Canceled, outcome known", err)
 		}
-	}
-	ctx, cancel = context.WithTimeout(context.Background(), time.Millisecond)
-	defer cancel()
-	if _, err := leader.Propose(ctx, command("y")); !errors.Is(err, ErrUnknownOutcome) ||
-		!errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("ended meanwhile: got %v, want ErrUnknownOutcome and the deadline", err)
-	}
-	big := command(strings.Repeat("x", MaxCommandBytes))
-	if _, err := leader.Propose(context.Background(), big); !errors.Is(err, ErrTooLarge) {
-		t.Errorf("large command: got %v, want ErrTooLarge", err)
-	}
+		g.killOthers(id)
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		last, done := leader.Stats().Last, make(chan error, 1)
+		go func() {
+			_, err := leader.Propose(ctx, command("y"))
+			done <- err
+		}()
+		testkit.Eventually(t, "the proposal in the leader's log", func() bool {
+			return leader.Stats().Last > last || len(done) > 0
+		})
+		cancel()
+		if err := <-done; !errors.Is(err, ErrUnknownOutcome) || !errors.Is(err, context.Canceled) {
+			return fmt.Errorf("ended meanwhile: got %w, want ErrUnknownOutcome and Canceled", err)
+		}
+		return nil
+	})
+	g.startMissing()
+	g.undisturbed("", func(_ string, leader *Consensus) error {
+		big := command(strings.Repeat("x", MaxCommandBytes))
+		if _, err := leader.Propose(context.Background(), big); !errors.Is(err, ErrTooLarge) {
+			return fmt.Errorf("large command: got %w, want ErrTooLarge", err)
+		}
+		return nil
+	})
 }
 
 func TestI7VerifyNeedsMajority(t *testing.T) {
 	g := startGroup(t, 3, nil)
-	id, leader := g.leader()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testkit.Patience)
 	defer cancel()
-	if err := leader.Verify(ctx); err != nil {
-		t.Fatalf("leader: %v", err)
-	}
-	for name, c := range g.live {
-		if name == id {
-			continue
+	var lead string
+	var leader *Consensus
+	g.undisturbed("", func(id string, c *Consensus) error {
+		lead, leader = id, c
+		if err := leader.Verify(ctx); err != nil {
+			return fmt.Errorf("leader: %w", err)
 		}
-		if err := c.Verify(ctx); !errors.Is(err, ErrNotLeader) {
-			t.Errorf("follower %s: got %v, want ErrNotLeader", name, err)
+		for name, c := range g.live {
+			if name == id {
+				continue
+			}
+			if err := c.Verify(ctx); !errors.Is(err, ErrNotLeader) {
+				return fmt.Errorf("follower %s: got %w, want ErrNotLeader", name, err)
+			}
+			testkit.Eventually(t, "the leader's name at "+name, func() bool {
+				_, known := c.Leader()
+				return known
+			})
+			if who, ok := c.Leader(); !ok || who != id {
+				return fmt.Errorf("follower %s knows leader %q, %v; want %s", name, who, ok, id)
+			}
+			if err := proposeOn(c, "no"); !errors.Is(err, ErrNotLeader) {
+				return fmt.Errorf("propose at follower %s: got %w, want ErrNotLeader", name, err)
+			}
 		}
-		if who, ok := c.Leader(); !ok || who != id {
-			t.Errorf("follower %s knows leader %q, %v; want %s", name, who, ok, id)
-		}
-		if err := proposeOn(c, "no"); !errors.Is(err, ErrNotLeader) {
-			t.Errorf("propose at follower %s: got %v, want ErrNotLeader", name, err)
-		}
-	}
-	for _, m := range g.members {
-		if m.ID != id {
-			g.kill(m.ID)
-		}
-	}
+		return nil
+	})
+	g.killOthers(lead)
 	// Each of the two may have died with one answer to a heartbeat on its way.
 	err := leader.Verify(ctx)
 	for late := 0; err == nil && late < 2; late++ {
@@ -215,7 +237,7 @@ func TestLeadershipIsAnnouncedAfterBarrier(t *testing.T) {
 		if !l.Leader || l.Epoch == 0 {
 			t.Fatalf("first announcement %+v", l)
 		}
-	case <-time.After(patience):
+	case <-time.After(testkit.Patience):
 		t.Fatal("no announcement")
 	}
 	if !bytes.Equal(g.tapes["c0"].state(), want) {
@@ -231,21 +253,61 @@ func TestLeadershipIsAnnouncedAfterBarrier(t *testing.T) {
 	}
 }
 
+// The others are made so patient that none of them would ever ask for an election by itself: a
+// newer epoch among them came by a hand-over.
 func TestCloseHandsLeadershipOver(t *testing.T) {
+	for end := time.Now().Add(testkit.Patience); !handsOver(t); {
+		if time.Now().After(end) {
+			t.Fatal("no leader closed while it led")
+		}
+	}
+}
+
+// handsOver closes a leader and checks that another takes over. It answers false when the leader
+// was starved and had stepped down before.
+func handsOver(t *testing.T) bool {
+	logs := map[string]*bytes.Buffer{}
 	g := startGroup(t, 3, func(c *Config) {
-		// So slow that a hand-over is told from an election.
-		c.HeartbeatTimeout, c.ElectionTimeout = 2*time.Second, 2*time.Second
+		logs[c.ID] = &bytes.Buffer{}
+		c.Logger = zerolog.New(zerolog.SyncWriter(logs[c.ID]))
+		c.LeaderLease, c.transferWait = c.HeartbeatTimeout, testkit.Patience
 	})
 	id, leader := g.leader()
-	begin := time.Now()
+	epoch, _ := leader.IsLeader()
+	for name, c := range g.live {
+		r := c.raft.ReloadableConfig()
+		r.ElectionTimeout = time.Hour // of the leader, it is also raft's own bound of a hand-over
+		if name != id {
+			r.HeartbeatTimeout = time.Hour
+		}
+		if err := c.raft.ReloadConfig(r); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := leader.Close(); err != nil {
 		t.Fatal(err)
 	}
 	delete(g.live, id)
-	g.propose("next")
-	if d := time.Since(begin); d >= 2*time.Second {
-		t.Errorf("next leader after %v: elected, not handed over", d)
+	if !strings.Contains(logs[id].String(), "leadership handed over") {
+		return false
 	}
+	testkit.Eventually(t, "an epoch of another leader", func() bool {
+		for _, c := range g.live {
+			if c.Stats().Epoch > epoch {
+				return true
+			}
+		}
+		return false
+	})
+	for _, c := range g.live { // the next leader beats, and the rest is as usual
+		r := c.raft.ReloadableConfig()
+		r.HeartbeatTimeout, r.ElectionTimeout = c.cfg.HeartbeatTimeout, c.cfg.ElectionTimeout
+		if err := c.raft.ReloadConfig(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.propose("next")
+	return true
 }
 
 func TestStartRefusesOtherMembers(t *testing.T) {

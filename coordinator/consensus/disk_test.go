@@ -14,6 +14,8 @@ import (
 
 	"github.com/hashicorp/raft"
 	"golang.org/x/sys/unix"
+
+	"github.com/banyan-train/banyan/internal/testkit"
 )
 
 // refusal is a disk that refuses chosen operations of one member once armed.
@@ -57,7 +59,7 @@ func checkFatal(t *testing.T, g *group, dir string) {
 func receive(t *testing.T, ch <-chan error) error {
 	t.Helper()
 	var err error
-	eventually(t, "report of the disk", func() bool {
+	testkit.Eventually(t, "report of the disk", func() bool {
 		select {
 		case err = <-ch:
 			return true
@@ -77,18 +79,22 @@ func TestI5FullDiskUnderLeader(t *testing.T) {
 	for _, m := range g.members {
 		g.start(m.ID)
 	}
-	leadBy(t, g, "c1")
 	for i := range 10 {
 		g.propose(fmt.Sprintf("kept-%d", i))
 	}
-	full.armed.Store(true)
-	if err := proposeOn(g.live["c1"], "torn"); !errors.Is(err, ErrUnknownOutcome) {
-		t.Errorf("got %v, want ErrUnknownOutcome", err)
-	}
+	g.undisturbed("c1", func(_ string, leader *Consensus) error {
+		full.armed.Store(true)
+		err := proposeOn(leader, "torn")
+		if errors.Is(err, ErrUnknownOutcome) && leader.out() {
+			return nil
+		}
+		full.armed.Store(false)
+		return fmt.Errorf("got %v, want ErrUnknownOutcome from a full disk", err)
+	})
 	checkFatal(t, g, g.dir("c1"))
 	sick := g.live["c1"]
 	if _, ok := sick.IsLeader(); ok {
-		eventually(t, "end of leadership", func() bool { _, ok := sick.IsLeader(); return !ok })
+		testkit.Eventually(t, "end of leadership", func() bool { _, ok := sick.IsLeader(); return !ok })
 	}
 	if err := sick.Verify(context.Background()); !errors.Is(err, ErrNotLeader) {
 		t.Errorf("verify: got %v, want ErrNotLeader", err)
@@ -188,21 +194,24 @@ func TestI5FullFileSystem(t *testing.T) {
 	for _, m := range g.members {
 		g.start(m.ID)
 	}
-	leadBy(t, g, "c0")
 	pad := strings.Repeat("p", 200)
 	var acked []string
-	for i := 0; ; i++ {
-		id := fmt.Sprintf("%s-%d", pad, i)
-		cmd := command(id)
-		cmd.GetStop().Run = strings.Repeat("r", 64<<10)
-		if _, err := g.live["c0"].Propose(context.Background(), cmd); err != nil {
-			if !errors.Is(err, ErrUnknownOutcome) {
-				t.Errorf("got %v, want ErrUnknownOutcome", err)
+	g.undisturbed("c0", func(_ string, leader *Consensus) error {
+		for {
+			id := fmt.Sprintf("%s-%d", pad, len(acked))
+			cmd := command(id)
+			cmd.GetStop().Run = strings.Repeat("r", 64<<10)
+			_, err := leader.Propose(context.Background(), cmd)
+			switch {
+			case err == nil:
+				acked = append(acked, id)
+			case errors.Is(err, ErrUnknownOutcome) && leader.out():
+				return nil
+			default:
+				return fmt.Errorf("got %w, want ErrUnknownOutcome from a full file system", err)
 			}
-			break
 		}
-		acked = append(acked, id)
-	}
+	})
 	checkFatal(t, g, dir)
 	if err := g.live["c0"].Close(); err != nil {
 		t.Errorf("close: %v", err)
@@ -221,7 +230,7 @@ func TestI5FullFileSystem(t *testing.T) {
 // leadBy makes one member the leader.
 func leadBy(t *testing.T, g *group, id string) {
 	t.Helper()
-	eventually(t, "leadership of "+id, func() bool {
+	testkit.Eventually(t, "leadership of "+id, func() bool {
 		have, c := g.leader()
 		if have == id {
 			return true

@@ -14,6 +14,8 @@ import (
 	"github.com/hashicorp/raft"
 	"github.com/rs/zerolog"
 	"pgregory.net/rapid"
+
+	"github.com/banyan-train/banyan/internal/testkit"
 )
 
 func openTestStore(t *testing.T, dir string) *boltStore {
@@ -123,7 +125,7 @@ func TestLockedFileIsAClearError(t *testing.T) {
 		!strings.Contains(err.Error(), filepath.Join(cfg.Dir, dbFile)) {
 		t.Errorf("error names neither reason nor file: %v", err)
 	}
-	if d := time.Since(begin); d > 3*lockWait {
+	if d := time.Since(begin); d > testkit.Patience {
 		t.Errorf("took %v", d)
 	}
 }
@@ -260,7 +262,7 @@ func TestI5ProcessKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	eventually(t, "leader", func() bool { _, ok := c.IsLeader(); return ok })
+	testkit.Eventually(t, "leader", func() bool { _, ok := c.IsLeader(); return ok })
 	if len(acked) < 300 {
 		t.Errorf("only %d acknowledged", len(acked))
 	}

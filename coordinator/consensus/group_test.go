@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -16,10 +15,9 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
+	"github.com/banyan-train/banyan/internal/testkit"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
-
-const patience = 15 * time.Second
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childEnv); dir != "" {
@@ -100,12 +98,7 @@ func newGroup(t *testing.T, n int, tune func(*Config)) *group {
 		tapes: map[string]*tape{}, fatals: make(chan error, 10),
 	}
 	for i := range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close() // when all are picked: a port that is free again may be picked twice
-		m := Member{ID: fmt.Sprintf("c%d", i), RaftAddr: l.Addr().String()}
+		m := Member{ID: fmt.Sprintf("c%d", i), RaftAddr: testkit.FreeAddr(t)}
 		g.members = append(g.members, m)
 	}
 	t.Cleanup(func() {
@@ -170,7 +163,7 @@ func (g *group) kill(id string) {
 func (g *group) leader() (string, *Consensus) {
 	g.t.Helper()
 	var id string
-	eventually(g.t, "a leader", func() bool {
+	testkit.Eventually(g.t, "a leader", func() bool {
 		for name, c := range g.live {
 			if _, ok := c.IsLeader(); ok {
 				id = name
@@ -182,10 +175,56 @@ func (g *group) leader() (string, *Consensus) {
 	return id, g.live[id]
 }
 
+// undisturbed runs f on a leader: on lead, if it is named. A starved leader may step down in the
+// middle of it. Then what f says does not count, and f runs again, with every member up.
+func (g *group) undisturbed(lead string, f func(id string, leader *Consensus) error) {
+	g.t.Helper()
+	var err error
+	for end := time.Now().Add(testkit.Patience); time.Now().Before(end); {
+		g.startMissing()
+		if lead != "" {
+			leadBy(g.t, g, lead)
+		}
+		id, leader := g.leader()
+		epoch, led := leader.IsLeader()
+		if err = f(id, leader); err == nil {
+			return
+		}
+		if now, leads := leader.IsLeader(); led && leads && now == epoch {
+			break
+		}
+	}
+	g.t.Fatal(err)
+}
+
+// startMissing brings every member up, those too that a disk has stopped.
+func (g *group) startMissing() {
+	g.t.Helper()
+	for _, m := range g.members {
+		if c := g.live[m.ID]; c != nil && c.out() {
+			<-g.fatals
+			g.kill(m.ID)
+		}
+		if g.live[m.ID] == nil {
+			g.start(m.ID)
+		}
+	}
+}
+
+// killOthers leaves one member alone.
+func (g *group) killOthers(id string) {
+	g.t.Helper()
+	for _, m := range g.members {
+		if m.ID != id && g.live[m.ID] != nil {
+			g.kill(m.ID)
+		}
+	}
+}
+
 // propose retries at whoever leads until the outcome is known, as a client does.
 func (g *group) propose(id string) {
 	g.t.Helper()
-	eventually(g.t, "proposal "+id, func() bool {
+	testkit.Eventually(g.t, "proposal "+id, func() bool {
 		for _, c := range g.live {
 			if _, ok := c.IsLeader(); !ok {
 				continue
@@ -199,7 +238,7 @@ func (g *group) propose(id string) {
 }
 
 func proposeOn(c *Consensus, id string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testkit.Patience)
 	defer cancel()
 	r, err := c.Propose(ctx, command(id))
 	if err == nil && r.Run != id {
@@ -216,7 +255,7 @@ func command(id string) *pb.Command {
 func (g *group) sameState() []byte {
 	g.t.Helper()
 	var state []byte
-	eventually(g.t, "equal state on all members", func() bool {
+	testkit.Eventually(g.t, "equal state on all members", func() bool {
 		state = nil
 		for id := range g.live {
 			s := g.tapes[id].state()
@@ -228,18 +267,4 @@ func (g *group) sameState() []byte {
 		return len(state) > 0
 	})
 	return state
-}
-
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	end := time.After(patience)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-end:
-			t.Fatalf("no %s within %v", what, patience)
-		}
-	}
 }

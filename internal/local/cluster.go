@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+
+	"github.com/banyan-train/banyan/internal/ports"
 )
 
 const pidsFile = "pids.json"
@@ -84,22 +86,31 @@ func write(path string, v any) error {
 // portStride keeps a member's three ports apart.
 const portStride = 100
 
-// addresses chooses ports on loopback: base+i, base+100+i and base+200+i, or free ones for base 0.
-// An occupied port is an error that names it.
+// addresses chooses ports on loopback: base+i, base+100+i and base+200+i, or free ones for base 0,
+// that no outgoing connection takes before the next up in the same folder. An occupied port is an
+// error that names it.
 func addresses(n, base int) ([]Member, error) {
 	var members []Member
-	var held []net.Listener
+	var release []func()
 	defer func() {
-		for _, l := range held {
-			l.Close()
+		for _, f := range release {
+			f()
 		}
 	}()
 	take := func(port int) (string, error) {
+		if port == 0 {
+			p, err := ports.Hold()
+			if err != nil {
+				return "", err
+			}
+			release = append(release, p.Release)
+			return p.Addr(), nil
+		}
 		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err != nil {
 			return "", err
 		}
-		held = append(held, l)
+		release = append(release, func() { _ = l.Close() })
 		return l.Addr().String(), nil
 	}
 	for i := range n {
