@@ -194,7 +194,8 @@ func (b *Bus) putStream(ctx context.Context, limit time.Duration) error {
 
 // miss asks keepStream to look again.
 func (b *Bus) miss(err error) {
-	if !errors.Is(err, jetstream.ErrStreamNotFound) && !errors.Is(err, nats.ErrNoResponders) {
+	if !errors.Is(err, jetstream.ErrStreamNotFound) && !errors.Is(err, nats.ErrNoResponders) &&
+		!errors.Is(err, jetstream.ErrNoStreamResponse) {
 		return
 	}
 	select {

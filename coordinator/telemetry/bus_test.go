@@ -16,10 +16,9 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
+	"github.com/banyan-train/banyan/internal/testkit"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
-
-const patience = 20 * time.Second
 
 func TestMain(m *testing.M) {
 	if config := os.Getenv(childEnv); config != "" {
@@ -43,8 +42,9 @@ const secret = "sesame-3141"
 func newCluster(t *testing.T, n int) *cluster {
 	t.Helper()
 	c := &cluster{t: t, root: t.TempDir(), live: map[int]*Bus{}, output: &lockedBuffer{}}
-	addrs := freeAddrs(t, 2*n)
-	c.addrs, c.clubs = addrs[:n], addrs[n:]
+	for range n {
+		c.addrs, c.clubs = append(c.addrs, testkit.FreeAddr(t)), append(c.clubs, testkit.FreeAddr(t))
+	}
 	t.Cleanup(func() {
 		for _, b := range c.live {
 			b.Close()
@@ -97,7 +97,7 @@ func (c *cluster) kill(i int) {
 func (c *cluster) streamLeader() int {
 	c.t.Helper()
 	leader := -1
-	eventually(c.t, "stream leader", func() bool {
+	testkit.Eventually(c.t, "stream leader", func() bool {
 		for i, b := range c.live {
 			if b.srv.JetStreamIsStreamLeader("$G", streamName) {
 				leader = i
@@ -109,23 +109,9 @@ func (c *cluster) streamLeader() int {
 	return leader
 }
 
-// freeAddrs picks addresses, no two alike.
-func freeAddrs(t *testing.T, n int) (addrs []string) {
-	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close() // when all are picked
-		addrs = append(addrs, l.Addr().String())
-	}
-	return addrs
-}
-
 func ready(t *testing.T, b *Bus) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testkit.Patience)
 	defer cancel()
 	if err := b.Ready(ctx); err != nil {
 		t.Fatal(err)
@@ -140,7 +126,7 @@ func item(step uint64) *pb.WatchItem {
 func publish(t *testing.T, b *Bus, run string, from, to uint64) {
 	t.Helper()
 	for s := from; s <= to; s++ {
-		eventually(t, fmt.Sprintf("acknowledgement of step %d", s), func() bool {
+		testkit.Eventually(t, fmt.Sprintf("acknowledgement of step %d", s), func() bool {
 			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 			defer cancel()
 			return b.Publish(ctx, run, fmt.Sprint(run, "-", s), item(s)) == nil
@@ -150,7 +136,7 @@ func publish(t *testing.T, b *Bus, run string, from, to uint64) {
 
 func read(t *testing.T, b *Bus, run string) []uint64 {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testkit.Patience)
 	defer cancel()
 	var steps []uint64
 	err := b.Read(ctx, run, func(i *pb.WatchItem) error {
@@ -196,7 +182,7 @@ func (f *follower) seen() []uint64 {
 // wait waits until step n came, then checks that 1..n came once each and in order.
 func (f *follower) wait(t *testing.T, n uint64) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("step %d at the follower", n), func() bool {
+	testkit.Eventually(t, fmt.Sprintf("step %d at the follower", n), func() bool {
 		s := f.seen()
 		return len(s) > 0 && s[len(s)-1] >= n
 	})
@@ -211,20 +197,6 @@ func checkSteps(t *testing.T, steps []uint64, n uint64) {
 	for i, s := range steps {
 		if s != uint64(i+1) {
 			t.Fatalf("item %d is step %d: %v", i, s, steps)
-		}
-	}
-}
-
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	end := time.After(patience)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-end:
-			t.Fatalf("no %s within %v", what, patience)
 		}
 	}
 }

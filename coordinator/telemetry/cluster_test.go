@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/banyan-train/banyan/internal/testkit"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
@@ -51,7 +52,7 @@ func TestI11MembersDie(t *testing.T) {
 	fb.wait(t, 450)
 
 	caughtUp := time.Now()
-	eventually(t, "copy at the returned member", func() bool { return current(c.live[a]) })
+	testkit.Eventually(t, "copy at the returned member", func() bool { return current(c.live[a]) })
 	t.Logf("deleted directory to a full copy: %v", time.Since(caughtUp))
 	c.kill(a) // the returned member is now needed for a majority
 	publish(t, back, "r", 451, 460)
@@ -112,7 +113,7 @@ func TestStreamWiped(t *testing.T) {
 		t.Fatal(err)
 	}
 	publish(t, c.live[1], "r", 51, 160) // past the follower's old position
-	eventually(t, "step 160 of the new stream", func() bool {
+	testkit.Eventually(t, "step 160 of the new stream", func() bool {
 		s := f.seen()
 		return s[len(s)-1] == 160
 	})
@@ -124,6 +125,52 @@ func TestStreamWiped(t *testing.T) {
 		if !seen[s] {
 			t.Errorf("step %d is missing", s)
 		}
+	}
+}
+
+// A follower that has read before it could learn which stream it reads (no leader answered) finds
+// out by the last item that it has read.
+func TestStreamWipedBeforeItWasKnown(t *testing.T) {
+	b := startCluster(t, 1).live[0]
+	ctx := t.Context()
+	half := func(from uint64) *reader {
+		f, err := b.newFetcher("r")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(f.close)
+		r := &reader{bus: b, f: f, run: "r", next: from,
+			fn: func(*pb.WatchItem) error { return nil }}
+		msgs, _, err := f.fetch(ctx, from)
+		if err == nil {
+			err = r.pass(msgs)
+		}
+		if err != nil || r.next != 51 {
+			t.Fatalf("read to %d: %v", r.next-1, err)
+		}
+		return r
+	}
+	publish(t, b, "r", 1, 50)
+	same, other, fewer := half(1), half(1), half(1)
+	for _, r := range []*reader{same, {bus: b, f: same.f, next: 1}} {
+		next := r.next
+		if r.checkStream(ctx); r.next != next || r.created.IsZero() {
+			t.Errorf("begins at %d of the stream that it reads (%v), want %d", r.next, r.created, next)
+		}
+	}
+	if err := b.js.DeleteStream(ctx, streamName); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, b, "r", 51, 60)
+	for check := 1; fewer.next != 1; check++ {
+		if check > backwardsChecks {
+			t.Fatalf("reads on at %d of a stream of 10 items", fewer.next)
+		}
+		fewer.checkStream(ctx)
+	}
+	publish(t, b, "r", 61, 160) // now there is another item in the place of the last one read
+	if other.checkStream(ctx); other.next != 1 {
+		t.Errorf("reads on at %d of another stream", other.next)
 	}
 }
 
@@ -168,7 +215,7 @@ func TestI11SlowFollowerCostsNothing(t *testing.T) {
 	<-entered
 	// The server's cache of the stream (here all of it) is one for all followers.
 	grown, limit := int64(0), int64(items*size+followers*(4<<20))
-	eventually(t, fmt.Sprintf("heap within %d MiB", limit>>20), func() bool {
+	testkit.Eventually(t, fmt.Sprintf("heap within %d MiB", limit>>20), func() bool {
 		grown = int64(heap()) - int64(before)
 		return grown < limit
 	})

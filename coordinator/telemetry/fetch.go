@@ -29,6 +29,7 @@ const (
 // stored is one message of the stream.
 type stored struct {
 	seq  uint64
+	at   time.Time // when it was stored, in the words of the leader of then
 	data []byte
 }
 
@@ -125,7 +126,11 @@ func (f *fetcher) fetch(ctx context.Context, seq uint64) (msgs []stored, more bo
 		if number(m, jetstream.LastSequenceHeader) != last || at < seq || at <= last {
 			return msgs, false, errBroken
 		}
-		msgs = append(msgs, stored{seq: at, data: m.Data})
+		when, err := time.Parse(time.RFC3339Nano, m.Header.Get(jetstream.TimeStampHeaer))
+		if err != nil {
+			return msgs, false, fmt.Errorf("time of message %d: %w", at, err)
+		}
+		msgs = append(msgs, stored{seq: at, at: when, data: m.Data})
 		last = at
 	}
 }
@@ -139,33 +144,40 @@ func number(m *nats.Msg, name string) uint64 {
 	return n
 }
 
-// lastSequence asks the stream's leader for the newest message of the subject: 0 when there is
-// none. Unlike a replica's, its answer covers everything acknowledged before.
+// lastSequence is the newest message of the subject: 0 when there is none. Unlike a replica's, the
+// leader's answer covers everything acknowledged before.
 func (f *fetcher) lastSequence(ctx context.Context) (uint64, error) {
+	m, err := f.askLeader(ctx, getRequest{LastSubject: f.subject})
+	return m.seq, err
+}
+
+// askLeader asks the stream's leader for one message: the zero one when there is none.
+func (f *fetcher) askLeader(ctx context.Context, what getRequest) (stored, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	body, err := json.Marshal(getRequest{LastSubject: f.subject})
+	body, err := json.Marshal(what)
 	if err != nil {
-		return 0, fmt.Errorf("encode request: %w", err)
+		return stored{}, fmt.Errorf("encode request: %w", err)
 	}
 	m, err := f.bus.nc.RequestWithContext(ctx, leaderGet, body)
 	if err != nil {
-		return 0, err
+		return stored{}, err
 	}
 	var answer struct {
 		Error   *jetstream.APIError `json:"error"`
 		Message struct {
-			Seq uint64 `json:"seq"`
+			Seq  uint64    `json:"seq"`
+			Time time.Time `json:"time"`
 		} `json:"message"`
 	}
 	if err := json.Unmarshal(m.Data, &answer); err != nil {
-		return 0, fmt.Errorf("decode answer: %w", err)
+		return stored{}, fmt.Errorf("decode answer: %w", err)
 	}
 	if answer.Error != nil {
 		if answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound {
-			return 0, nil
+			return stored{}, nil
 		}
-		return 0, answer.Error
+		return stored{}, answer.Error
 	}
-	return answer.Message.Seq, nil
+	return stored{seq: answer.Message.Seq, at: answer.Message.Time}, nil
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/banyan-train/banyan/internal/testkit"
 )
 
 const childEnv = "BANYAN_TEST_TELEMETRY_CONFIG"
@@ -60,7 +62,7 @@ func TestI11LeaderProcessKilled(t *testing.T) {
 	ready(t, a)
 	f := follow(t, z, "r")
 	publish(t, a, "r", 1, 50)
-	eventually(t, "leadership of the child", func() bool {
+	testkit.Eventually(t, "leadership of the child", func() bool {
 		for _, b := range []*Bus{a, z} {
 			if b.srv.JetStreamIsStreamLeader("$G", streamName) {
 				// Its answer does not matter: what counts is who leads afterwards.

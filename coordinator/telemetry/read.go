@@ -78,6 +78,7 @@ type reader struct {
 	hints <-chan struct{}
 
 	next  uint64        // Invariant: every message of the run below it has been passed to fn
+	read  stored        // the last one passed, without its data
 	delay time.Duration // until the next look
 	eager int           // looks left at which a hinted message is expected
 
@@ -164,7 +165,7 @@ func (r *reader) pass(msgs []stored) error {
 		} else if err := r.fn(item); err != nil {
 			return err
 		}
-		r.next = m.seq + 1
+		r.next, r.read = m.seq+1, stored{seq: m.seq, at: m.at}
 	}
 	return nil
 }
@@ -210,18 +211,35 @@ func (r *reader) checkStream(ctx context.Context) {
 		return
 	}
 	info := s.CachedInfo()
-	if info.State.LastSeq+1 < r.next {
+	behind := info.State.LastSeq+1 < r.next
+	if behind {
 		r.backwards++
 	} else {
 		r.backwards = 0
 	}
-	fresh := !r.created.IsZero() && !info.Created.Equal(r.created)
+	fresh := !info.Created.Equal(r.created)
+	if r.created.IsZero() {
+		fresh, err = r.elsewhere(ctx)
+		if err != nil || fresh && behind && r.backwards < backwardsChecks {
+			return // asked again when idle
+		}
+	}
 	if fresh || r.backwards >= backwardsChecks {
 		r.bus.log.Warn().Str("run", r.run).Uint64("read_to", r.next-1).
 			Uint64("stream_ends", info.State.LastSeq).Msg("stream was lost; reading the new one")
-		r.next, r.backwards, r.delay = 1, 0, hintDelay
+		r.next, r.read, r.backwards, r.delay = 1, stored{}, 0, hintDelay
 	}
 	r.created = info.Created
+}
+
+// elsewhere says whether what was read so far is not of the stream that is there now. Reading may
+// have begun before any leader answered, and the stream may have been made anew meanwhile.
+func (r *reader) elsewhere(ctx context.Context) (bool, error) {
+	if r.read.seq == 0 {
+		return false, nil
+	}
+	m, err := r.f.askLeader(ctx, getRequest{Seq: r.read.seq})
+	return m.seq != r.read.seq || !m.at.Equal(r.read.at), err
 }
 
 // untilClosed is ctx, ended also by Close, with the cause ErrClosed then.
