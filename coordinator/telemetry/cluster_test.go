@@ -180,7 +180,7 @@ func TestI11SlowFollowerCostsNothing(t *testing.T) {
 	c := startCluster(t, 1)
 	b := c.live[0]
 	gate, entered := make(chan struct{}), make(chan struct{}, 1)
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), testkit.Patience)
 	defer cancel()
 	const followers, items, size = 4, 300, 64 << 10 // 19 MiB behind each
 	done := make(chan error, followers)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/banyan-train/banyan/internal/testkit"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
@@ -56,7 +57,7 @@ func TestI8_UndesiredRankIsKilled(t *testing.T) {
 	a.tell(desired(assignment(key{"hang", 1, 0}, 0), stays))
 	d.await("hang/1/0 up")
 	a.tell(desired(stays))
-	d.await("hang/1/0 down")
+	d.dies("hang/1/0")
 	d.quiet()
 	stops := assignment(key{"obey", 1, 1}, 1)
 	stops.Stop = true
@@ -76,7 +77,7 @@ func TestDeviceIsFreedFirst(t *testing.T) {
 		select {
 		case m := <-a.out:
 			heard = said([]*pb.WorkerMessage{m})
-		case <-time.After(settleFor):
+		case <-time.After(testkit.Patience):
 			t.Fatalf("the newest generation does not start; last heard: %q", heard)
 		}
 		dead = dead || heard == "rank hang/1/0=DEAD"
@@ -172,7 +173,7 @@ func TestI1_LeaderOfThePast(t *testing.T) {
 	a.inbox <- fromLeader{again, desired()}
 	select {
 	case <-refused:
-	case <-time.After(settleFor):
+	case <-time.After(testkit.Patience):
 		t.Fatal("a session of an older epoch is kept")
 	}
 	a.tell(desired(assignment(key{"hang", 1, 0}, 0), assignment(key{"obey", 1, 0}, 1)))
@@ -186,7 +187,7 @@ func TestI8_ShutdownKillsAll(t *testing.T) {
 	a.tell(desired(assignment(key{"hang", 1, 0}, 0), assignment(key{"hang", 1, 1}, 1)))
 	d.both("hang/1/0 up", "hang/1/1 up")
 	a.stop()
-	d.both("hang/1/0 down", "hang/1/1 down")
+	d.dies("hang/1/0", "hang/1/1")
 }
 
 // TestI8_RankDiesWithItsDaemon kills the daemon. An ordinary rank sees its socket close; on Linux
@@ -203,6 +204,9 @@ func TestI8_RankDiesWithItsDaemon(t *testing.T) {
 		}
 		daemon := exec.Command(self, "agent", run)
 		daemon.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
+		if _, err := daemon.StdinPipe(); err != nil {
+			t.Fatal(err)
+		}
 		if err := daemon.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -212,6 +216,6 @@ func TestI8_RankDiesWithItsDaemon(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = daemon.Wait()
-		d.await(run + "/1/0 down")
+		d.dies(run + "/1/0")
 	}
 }

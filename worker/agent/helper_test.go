@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/banyan-train/banyan/internal/frame"
+	"github.com/banyan-train/banyan/internal/testkit"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
@@ -23,8 +24,8 @@ import (
 // connection open, so its end shows to the moment when the process dies.
 const doorEnv = "BANYAN_TEST_DOOR"
 
-// settleFor bounds every wait of these tests; I8 gives a rank 5 s to die.
-const settleFor = 5 * time.Second
+// diesWithin is I8's promise.
+const diesWithin = 5 * time.Second
 
 // TestMain makes the test's own binary the rank and agent processes that tests start.
 func TestMain(m *testing.M) {
@@ -103,8 +104,13 @@ func receive(link io.Reader) *pb.RankAssignment {
 	return m.GetAssignment()
 }
 
-// agentProcess is a daemon that runs one rank of the named run until it is killed.
+// agentProcess is a daemon that runs one rank of the named run until it is killed, or its standard
+// input ends with the test that began it.
 func agentProcess(run string) {
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(1)
+	}()
 	self, err := os.Executable()
 	if err != nil {
 		os.Exit(9)
@@ -184,12 +190,33 @@ func (d *door) await(want ...string) {
 // next waits for an event; what says what is hoped for.
 func (d *door) next(what string) string {
 	d.t.Helper()
-	select {
-	case got := <-d.events:
-		return got
-	case <-time.After(settleFor):
-		d.t.Fatalf("%s: nothing happened within %v", what, settleFor)
-		return ""
+	return d.nextWithin(testkit.Patience, what)
+}
+
+func (d *door) nextWithin(within time.Duration, what string) (got string) {
+	d.t.Helper()
+	testkit.EventuallyWithin(d.t, within, what, func() bool {
+		select {
+		case got = <-d.events:
+			return true
+		default:
+			return false
+		}
+	})
+	return got
+}
+
+// dies waits for the end of these ranks, in any order, as long as I8 allows.
+func (d *door) dies(ranks ...string) {
+	d.t.Helper()
+	for left := slices.Clone(ranks); len(left) > 0; {
+		got := d.nextWithin(diesWithin, "the death of "+strings.Join(left, " and "))
+		who, down := strings.CutSuffix(got, " down")
+		i := slices.Index(left, who)
+		if !down || i < 0 {
+			d.t.Fatalf("want the death of %q, got %q", left, got)
+		}
+		left = slices.Delete(left, i, i+1)
 	}
 }
 
@@ -242,7 +269,7 @@ func startAgent(t *testing.T) *testAgent {
 		cancel()
 		select {
 		case <-done:
-		case <-time.After(settleFor):
+		case <-time.After(testkit.Patience):
 			t.Error("the agent does not end")
 		}
 	}
@@ -269,7 +296,7 @@ func (a *testAgent) hears(want ...string) *pb.WorkerMessage {
 		select {
 		case m = <-a.out:
 			expect(a.t, "the leader hears", said([]*pb.WorkerMessage{m}), w)
-		case <-time.After(settleFor):
+		case <-time.After(testkit.Patience):
 			a.t.Fatalf("the leader did not hear %q", w)
 		}
 	}
@@ -280,7 +307,7 @@ func (a *testAgent) hears(want ...string) *pb.WorkerMessage {
 // last words of a rank that has ended may still be on their way to the agent.
 func (a *testAgent) hearsInTheEnd(want ...string) *pb.WorkerMessage {
 	a.t.Helper()
-	for end := time.Now().Add(settleFor); ; {
+	for end := time.Now().Add(testkit.Patience); ; {
 		a.connect()
 		var got []string
 		var m *pb.WorkerMessage
@@ -288,7 +315,7 @@ func (a *testAgent) hearsInTheEnd(want ...string) *pb.WorkerMessage {
 			select {
 			case m = <-a.out:
 				got = append(got, said([]*pb.WorkerMessage{m}))
-			case <-time.After(settleFor):
+			case <-time.After(testkit.Patience):
 				a.t.Fatalf("the leader heard %q and no inventory", got)
 			}
 		}
@@ -304,7 +331,7 @@ func (a *testAgent) hearsInTheEnd(want ...string) *pb.WorkerMessage {
 // forgets waits until the agent has nothing left to say to a new leader.
 func (a *testAgent) forgets() {
 	a.t.Helper()
-	for end := time.Now().Add(settleFor); ; {
+	for end := time.Now().Add(testkit.Patience); ; {
 		a.connect()
 		select {
 		case m := <-a.out:
@@ -313,7 +340,7 @@ func (a *testAgent) forgets() {
 			} else if time.Now().After(end) {
 				a.t.Fatalf("the agent still says %q", got)
 			}
-		case <-time.After(settleFor):
+		case <-time.After(testkit.Patience):
 			a.t.Fatal("the agent says nothing")
 		}
 	}

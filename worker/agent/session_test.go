@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/banyan-train/banyan/internal/testkit"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
@@ -21,6 +23,7 @@ type fakeLeader struct {
 	t         *testing.T
 	address   string
 	elsewhere string // answered by a member that does not lead
+	leaseMs   atomic.Int64
 	sessions  chan *served
 }
 
@@ -29,7 +32,7 @@ type served struct {
 	stream pb.WorkerService_SessionServer
 	hello  *pb.WorkerHello
 	end    chan error
-	heard  chan *pb.WorkerMessage
+	heard  chan *pb.WorkerMessage // closed when the worker has left
 }
 
 func serveLeader(t *testing.T, elsewhere string) *fakeLeader {
@@ -39,6 +42,7 @@ func serveLeader(t *testing.T, elsewhere string) *fakeLeader {
 	}
 	f := &fakeLeader{t: t, address: l.Addr().String(), elsewhere: elsewhere,
 		sessions: make(chan *served, 10)}
+	f.leaseMs.Store(time.Hour.Milliseconds()) // this leader beats not, and shall not be left for it
 	server := grpc.NewServer()
 	pb.RegisterWorkerServiceServer(server, f)
 	go func() { _ = server.Serve(l) }()
@@ -61,13 +65,14 @@ func (f *fakeLeader) Session(stream pb.WorkerService_SessionServer) error {
 	}
 	s := &served{stream: stream, hello: first.GetHello(), end: make(chan error, 1),
 		heard: make(chan *pb.WorkerMessage, 100)}
-	welcome := &pb.Welcome{LeaseTtlMs: 400, Leader: "c1"}
+	welcome := &pb.Welcome{LeaseTtlMs: f.leaseMs.Load(), Leader: "c1"}
 	if err := stream.Send(&pb.CoordinatorMessage{Message: &pb.CoordinatorMessage_Welcome{
 		Welcome: welcome}}); err != nil {
 		return err
 	}
 	f.sessions <- s
 	go func() {
+		defer close(s.heard)
 		for {
 			m, err := stream.Recv()
 			if err != nil {
@@ -89,7 +94,7 @@ func (f *fakeLeader) session() *served {
 	select {
 	case s := <-f.sessions:
 		return s
-	case <-time.After(settleFor):
+	case <-time.After(testkit.Patience):
 		f.t.Fatal("no worker opens a session")
 		return nil
 	}
@@ -100,9 +105,12 @@ func (s *served) hears(t *testing.T, want ...string) {
 	t.Helper()
 	for _, w := range want {
 		got := ""
-		for end := time.After(settleFor); got == ""; {
+		for end := time.After(testkit.Patience); got == ""; {
 			select {
-			case m := <-s.heard:
+			case m, open := <-s.heard:
+				if !open {
+					t.Fatalf("the worker left before it said %q", w)
+				}
 				got = said([]*pb.WorkerMessage{m})
 			case <-end:
 				t.Fatalf("the leader did not hear %q", w)
@@ -113,7 +121,8 @@ func (s *served) hears(t *testing.T, want ...string) {
 }
 
 // TestSessions runs a whole agent: it follows a hint to the leader, says hello, beats, and says
-// everything again when the session breaks. When it ends, so do its ranks.
+// everything again when the session breaks. It leaves a leader that is silent for longer than a
+// lease. When it ends, so do its ranks.
 func TestSessions(t *testing.T) {
 	d := openDoor(t)
 	real := serveLeader(t, "")
@@ -139,25 +148,28 @@ func TestSessions(t *testing.T) {
 	}
 	d.await("hang/1/0 up")
 	s.hears(t, "rank hang/1/0=STARTING", "rank hang/1/0=LISTENING")
-	select {
-	case m := <-s.heard:
-		if m.GetHeartbeat().GetSeq() == 0 {
-			t.Errorf("want a heartbeat, got %v", m)
-		}
-	case <-time.After(settleFor):
-		t.Error("the worker does not beat")
-	}
 	s.end <- status.Error(codes.Unavailable, "leadership lost")
-	real.session().hears(t, "inventory hang/1/0=LISTENING")
+	s = real.session()
+	s.hears(t, "inventory hang/1/0=LISTENING")
 	d.quiet()
+	real.leaseMs.Store(400)
+	s.end <- status.Error(codes.Unavailable, "leadership lost")
+	beats := 0
+	for beats == 0 { // starved, the worker may take such a leader for a silent one too early
+		for m := range real.session().heard { // and in the end it must
+			if m.GetHeartbeat().GetSeq() > 0 {
+				beats++
+			}
+		}
+	}
 	cancel()
-	d.await("hang/1/0 down")
+	d.dies("hang/1/0")
 	select {
 	case err := <-done:
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(settleFor):
+	case <-time.After(testkit.Patience):
 		t.Error("the agent does not end")
 	}
 }
