@@ -166,7 +166,7 @@ func (l *lead) tendDead(ctx context.Context, run *pb.Run) bool {
 // gravity orders reasons: one that no retry helps outweighs one that a retry may.
 func gravity(r *rankReport) int {
 	switch r.GetFailure() {
-	case pb.FailureClass_FATAL_INPUT:
+	case pb.FailureClass_FATAL_INPUT, pb.FailureClass_SPIKE:
 		return 4
 	case pb.FailureClass_CORRUPT_CHECKPOINT:
 		return 3
@@ -190,7 +190,7 @@ func (l *lead) rankDied(ctx context.Context, run *pb.Run, p *pb.RankPlace, r *ra
 	}
 	l.end(ctx, &pb.EndGeneration{Run: run.GetId(), Generation: run.GetGeneration(), Reason: reason,
 		Fatal:     r.GetFailure() == pb.FailureClass_FATAL_INPUT,
-		Blameless: r.GetFailure() == pb.FailureClass_STORAGE})
+		Blameless: r.GetFailure() == pb.FailureClass_STORAGE, Spike: r.GetSpike()})
 }
 
 func (l *lead) endGeneration(ctx context.Context, run string, gen uint64, reason string,
@@ -385,7 +385,7 @@ func (l *lead) assignments(run *pb.Run) map[string][]*pb.RankAssignment {
 			World: uint32(len(run.GetRanks())), Device: p.GetDevice(), IsaClass: run.GetIsaClass(),
 			Resolved: run.GetResolved(), Restore: restore, Peers: peers,
 			Stop: run.GetStopRequested() || run.GetNext() != nil, CommittedStep: state.Newest(run).GetStep(),
-			ResumedStep: run.GetResumedStep()})
+			ResumedStep: run.GetResumedStep(), LeftOut: run.GetLeftOut()})
 	}
 	return out
 }

@@ -52,7 +52,7 @@ func (p *parser) check(s *pb.RunSpec) {
 	p.checkOptimizer(s.Train)
 	p.checkSchedule(s)
 	p.checkPhases(s)
-	p.checkSpike(s.Train.Spike)
+	p.checkSpike(s)
 	p.checkEval(s)
 	p.positive("checkpoint.every", float64(s.Checkpoint.Every))
 	p.positive("checkpoint.keep", float64(s.Checkpoint.Keep))

@@ -141,10 +141,11 @@ func countSelected(m *pb.ModelConfig, parts ...string) uint64 {
 	return n
 }
 
-func (p *parser) checkSpike(k *pb.Spike) {
+func (p *parser) checkSpike(s *pb.RunSpec) {
 	const at = "train.spike"
+	k := s.Train.Spike
 	if p.ok(at+".non_finite") && k.NonFinite == pb.Spike_IGNORE {
-		p.failAt(at+".non_finite", "write stop or skip",
+		p.failAt(at+".non_finite", "write stop, skip or rewind",
 			"a loss that is not a number is never applied")
 	}
 	p.positive(at+".zscore", k.Zscore)
@@ -152,6 +153,18 @@ func (p *parser) checkSpike(k *pb.Spike) {
 	if p.ok(at+".window") && (k.Window < 2 || k.Window > maxSpikeWindow) {
 		p.failAt(at+".window", "write a number of steps such as 128", "%d is not within 2..%d",
 			k.Window, maxSpikeWindow)
+	}
+	p.positive(at+".max_rewinds", float64(k.MaxRewinds))
+	// Of the checkpoints that are kept the oldest must be older than what is left out: the newest may
+	// be of the step before the spike.
+	every, back := max(s.Checkpoint.Every, 1), uint64(k.Back)
+	want := 1 + back/every + min(back%every, 1)
+	rewinds := k.NonFinite == pb.Spike_REWIND || k.Loss == pb.Spike_REWIND
+	if p.ok(at+".back") && p.ok("checkpoint.every") && p.ok("checkpoint.keep") && rewinds &&
+		uint64(s.Checkpoint.Keep) < want {
+		p.failAt(at+".back", fmt.Sprintf("write checkpoint.keep: %d, or a lower back", want),
+			"to go back %d steps, %d checkpoints %d steps apart are too few", back, s.Checkpoint.Keep,
+			every)
 	}
 }
 

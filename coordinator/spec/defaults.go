@@ -50,6 +50,9 @@ import (
 //	train.spike.zscore          6
 //	train.spike.window          128
 //	train.spike.max_skips       10
+//	train.spike.back            20
+//	train.spike.ahead           20
+//	train.spike.max_rewinds     3
 //	eval.every                  500
 //	eval.sets[].text_field      text
 //	eval.sets[].max_sequences   256
@@ -118,6 +121,9 @@ func (p *parser) defaultTrain(t *pb.Train) {
 	p.value("train.spike.zscore", func() { t.Spike.Zscore = 6 })
 	p.value("train.spike.window", func() { t.Spike.Window = 128 })
 	p.value("train.spike.max_skips", func() { t.Spike.MaxSkips = 10 })
+	p.value("train.spike.back", func() { t.Spike.Back = 20 })
+	p.value("train.spike.ahead", func() { t.Spike.Ahead = 20 })
+	p.value("train.spike.max_rewinds", func() { t.Spike.MaxRewinds = 3 })
 	o, lr := t.Optimizer, t.Schedule
 	p.value("train.optimizer.lr", func() { o.Lr = 1e-4 })
 	p.value("train.optimizer.betas", func() { o.Betas = []float64{0.9, 0.95} })

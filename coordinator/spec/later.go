@@ -9,13 +9,6 @@ var laterKeys = map[string]string{
 
 // laterValues are values of enums that the design has and this version has not, by path.
 var laterValues = map[string]map[string]string{
-	"train.precision":        {"fp16": "write bf16 or fp32"},
-	"train.spike.non_finite": {"rewind": rewindNote},
-	"train.spike.loss":       {"rewind": rewindNote},
-	"resources.device":       {"cuda": "write cpu or auto", "gpu": "write cpu or auto"},
+	"train.precision":  {"fp16": "write bf16 or fp32"},
+	"resources.device": {"cuda": "write cpu or auto", "gpu": "write cpu or auto"},
 }
-
-// rewindNote: going back replays the same data to the same spike, unless something is changed; a
-// person does that by hand.
-const rewindNote = "write skip to leave the update out, or stop and resume with a lower rate: " +
-	"banyan resume RUN --set train.optimizer.lr=..."

@@ -161,6 +161,8 @@ func TestFormatIsLossless(t *testing.T) {
 			Tokens: rapid.Uint64Range(1e8, 1<<50).Draw(t, "until")}
 		s.Train.Phases[1].Lr = rapid.Float64Range(1e-4, 1).Draw(t, "phase lr")
 		s.Train.Spike.Zscore = rapid.Float64Range(1e-9, 1e9).Draw(t, "zscore")
+		s.Train.Spike.Back = rapid.Uint32Range(0, 100).Draw(t, "back")
+		s.Train.Spike.Ahead = rapid.Uint32().Draw(t, "ahead")
 		s.Eval.Guard.MaxRegression = rapid.Float64Range(1e-9, 9).Draw(t, "regression")
 		s.Train.Optimizer.Lr = rapid.Float64Range(1e-4, 1).Draw(t, "lr")
 		s.Resources.Priority = rapid.Int32Range(-1<<31+1, 1<<31-1).Draw(t, "priority")

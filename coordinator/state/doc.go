@@ -25,6 +25,9 @@
 // to checkpoint and end, and the edit becomes Run.resolved when the generation is over, however it
 // ends. Until then no checkpoint at or past that step is taken from it.
 //
+// EndGeneration of a generation that met a spike, under the policy to go back, adds to Run.left_out
+// and retires the checkpoints that have any of it.
+//
 // Invariants, checked by Check after every command of the tests:
 //
 //	I1  a step has at most one live checkpoint; only the live generation commits one; a generation

@@ -123,23 +123,30 @@ func deviceHolder(st *pb.ClusterState, before []*pb.RankPlace, p *pb.RankPlace) 
 // rewind retires every checkpoint after the one resumed from, so that the newer generation may
 // commit those steps again (I1), and says which steps are replayed.
 func (c *change) rewind(r *pb.Run, x *pb.AssignGeneration) {
-	seen := x.LastSeenStep
-	keep := r.Checkpoints[:0:0]
-	for _, k := range r.Checkpoints {
-		if k.Step <= x.ResumeStep {
-			keep = append(keep, k)
-			continue
-		}
-		seen = max(seen, k.Step)
-		c.event(pb.EventKind_CHECKPOINT_RETIRED, k.Generation, k.Step,
-			"checkpoint of step %d retired by the rewind to step %d", k.Step, x.ResumeStep)
-	}
-	r.Checkpoints = keep
+	seen := max(x.LastSeenStep, c.retireAfter(r, x.ResumeStep,
+		fmt.Sprintf("by the rewind to step %d", x.ResumeStep)))
 	if seen > x.ResumeStep {
 		c.event(pb.EventKind_REWIND, x.Generation, x.ResumeStep,
 			"rewinds from step %d to step %d: %s replayed", seen, x.ResumeStep,
 			count(int(seen-x.ResumeStep), "step"))
 	}
+}
+
+// retireAfter retires the checkpoints after a step and answers the newest of them, 0 if there is
+// none.
+func (c *change) retireAfter(r *pb.Run, step uint64, why string) (newest uint64) {
+	keep := r.Checkpoints[:0:0]
+	for _, k := range r.Checkpoints {
+		if k.Step <= step {
+			keep = append(keep, k)
+			continue
+		}
+		newest = k.Step
+		c.event(pb.EventKind_CHECKPOINT_RETIRED, k.Generation, k.Step,
+			"checkpoint of step %d retired %s", k.Step, why)
+	}
+	r.Checkpoints = keep
+	return newest
 }
 
 // live finds the run if gen is its live generation, or refuses the command.
@@ -186,7 +193,10 @@ func (c *change) endGeneration(x *pb.EndGeneration) {
 	}
 	c.event(pb.EventKind_GENERATION_ENDED, r.Generation, Newest(r).GetStep(),
 		"generation %d ended: %s", r.Generation, x.Reason)
-	if !committedBy(r, r.Generation) && !x.Blameless {
+	tooOften := ""
+	if x.Spike > 0 {
+		tooOften = c.goBack(r, x.Spike)
+	} else if !committedBy(r, r.Generation) && !x.Blameless {
 		r.Failures++
 	}
 	step, total := Newest(r).GetStep(), r.Resolved.GetTotalSteps()
@@ -197,6 +207,8 @@ func (c *change) endGeneration(x *pb.EndGeneration) {
 			step, total))
 	case x.Fatal:
 		c.end(r, pb.RunState_FAILED, x.Reason)
+	case tooOften != "":
+		c.end(r, pb.RunState_FAILED, x.Reason+"; "+tooOften)
 	case r.StopRequested:
 		c.end(r, pb.RunState_STOPPED, fmt.Sprintf(
 			"stopped by request at step %d; the generation ended before it could write a newer "+

@@ -126,7 +126,8 @@ func drawCommand(t *rapid.T, gens map[string]uint64) *pb.Command {
 		cmd.Command = &pb.Command_Running{Running: &pb.MarkRunning{Run: run, Generation: gen}}
 	case 7:
 		cmd.Command = &pb.Command_EndGeneration{EndGeneration: &pb.EndGeneration{Run: run,
-			Generation: gen, Reason: "lost", Fatal: step == 10}}
+			Generation: gen, Reason: "lost", Fatal: step == 10,
+			Spike: step * rapid.Uint64Range(0, 1).Draw(t, "spike")}}
 	case 8, 9:
 		cmd.Command = &pb.Command_CommitCheckpoint{CommitCheckpoint: &pb.CommitCheckpoint{Run: run,
 			Checkpoint: &pb.CheckpointRef{Step: step, Generation: gen, Uri: "u", Digest: "d"}}}
@@ -164,8 +165,10 @@ func worker(id string, devices uint32) *pb.Command {
 }
 
 func launch(run string, total uint64, id string) *pb.Command {
+	x := resolved(total, 4, "")
+	x.Spec.Train.Spike = &pb.Spike{Back: 2, Ahead: 1, MaxRewinds: 3}
 	return &pb.Command{RequestId: id, Command: &pb.Command_Launch{Launch: &pb.LaunchRun{
-		Run: run, Resolved: resolved(total, 4, "")}}}
+		Run: run, Resolved: x}}}
 }
 
 func through(t *rapid.T, m *Machine) *Machine {

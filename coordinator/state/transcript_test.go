@@ -94,6 +94,9 @@ func show(out *strings.Builder, m *Machine, res *pb.ApplyResult) {
 	if r.Next != nil {
 		fmt.Fprintf(out, " next=%s from=%d", r.Next.Digest, r.NextStep)
 	}
+	for _, x := range r.LeftOut {
+		fmt.Fprintf(out, " without=%d..%d", x.From, x.To)
+	}
 	fmt.Fprintf(out, " (%s)\n", r.Reason)
 }
 
@@ -132,7 +135,7 @@ func parseCommand(t *testing.T, line string) *pb.Command {
 		cmd.Command = &pb.Command_Running{Running: x}
 	case "end":
 		x := &pb.EndGeneration{Run: a.name, Generation: a.num("gen"), Reason: a.text["reason"],
-			Fatal: a.text["fatal"] == "yes"}
+			Fatal: a.text["fatal"] == "yes", Spike: a.num("spike")}
 		cmd.Command = &pb.Command_EndGeneration{EndGeneration: x}
 	case "commit":
 		k := &pb.CheckpointRef{Step: a.num("step"), Generation: a.num("gen"),
@@ -198,12 +201,17 @@ func resolved(total, shards uint64, family string) *pb.ResolvedRun {
 	}
 }
 
-// resolved is a run of total steps; held=URI@ETAG gives it a held-out set.
+// resolved is a run of total steps; held=URI@ETAG gives it a held-out set, rewinds=N a policy for
+// spikes.
 func (a args) resolved() *pb.ResolvedRun {
 	r := resolved(a.num("total"), a.num("shards"), a.text["family"])
 	r.Digest = a.text["digest"]
 	if a.text["numerics"] == "fast" {
 		r.Spec.Train.Numerics = pb.Numerics_FAST
+	}
+	if a.num("rewinds") > 0 {
+		r.Spec.Train.Spike = &pb.Spike{MaxRewinds: uint32(a.num("rewinds")),
+			Back: uint32(a.num("back")), Ahead: uint32(a.num("ahead"))}
 	}
 	if uri, etag, ok := strings.Cut(a.text["held"], "@"); ok {
 		r.Spec.Eval = &pb.Eval{Sets: []*pb.EvalSet{{Name: "en-held", Uri: uri}}}

@@ -169,7 +169,7 @@ func mark(k pb.EventKind) string {
 	switch k {
 	case pb.EventKind_GENERATION_ENDED, pb.EventKind_RUN_FAILED, pb.EventKind_CHECKPOINT_CORRUPT:
 		return "✗"
-	case pb.EventKind_REWIND:
+	case pb.EventKind_REWIND, pb.EventKind_SPIKE_REWIND:
 		return "↺"
 	case pb.EventKind_UPDATE_SKIPPED, pb.EventKind_GUARD_ALARM, pb.EventKind_DATA_LATE:
 		return "!"

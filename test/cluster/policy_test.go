@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
@@ -110,6 +112,55 @@ func TestI3_EvaluationGuardAndSkipsSurviveKills(t *testing.T) {
 		if due != (len(r.GetEval()) == 2) {
 			t.Errorf("step %d of the edited run has %d evaluations", r.GetStep(), len(r.GetEval()))
 		}
+	}
+}
+
+// TestI3_GoingBackSurvivesKills trains under a policy that goes back before spikes, undisturbed on
+// one worker, and on one to three while ranks, a worker and the leader are killed: the same spikes,
+// the same updates left out, the same curve, and each step once.
+func TestI3_GoingBackSurvivesKills(t *testing.T) {
+	edits := []string{"train.spike={loss: rewind, zscore: 0.5, window: 4, back: 4, ahead: 2, " +
+		"max_rewinds: 20}"}
+	single := newCluster(t, 1, 1)
+	first := single.launch(append(edits, "resources.workers=1")...)
+	want := single.complete(first)
+	spikes := single.run(first).GetLeftOut()
+	if len(spikes) < 2 {
+		t.Fatalf("spikes are %v; the test needs some", spikes)
+	}
+	left := func(step uint64) bool {
+		return slices.ContainsFunc(spikes, func(x *pb.LeftOut) bool {
+			return x.GetFrom() <= step && step <= x.GetTo()
+		})
+	}
+	for _, r := range want.curve {
+		if left(r.GetStep()) != strings.Contains(r.GetSkipped(), "the run went back") {
+			t.Errorf("step %d, skipped %q: left out are %v", r.GetStep(), r.GetSkipped(), spikes)
+		}
+	}
+
+	c := newCluster(t, 3, 3)
+	run := c.launch(append(edits, "resources.workers=1..3")...)
+	w := c.watch(run)
+	w.awaitStep(3)
+	c.procs["w2"].kill()
+	w.awaitEvent(pb.EventKind_SPIKE_REWIND, nil)
+	leader := c.leader()
+	c.procs[leader].kill()
+	c.start("w2")
+	w.awaitStep(spikes[len(spikes)-1].GetSpike())
+	for _, pid := range append(c.procs["w1"].ranks(), c.procs["w3"].ranks()...) {
+		_ = syscall.Kill(pid, syscall.SIGKILL) // it may be gone already
+	}
+	c.start(leader)
+	want.same(t, w.finish(), c.digest(run))
+	if got := c.run(run).GetLeftOut(); !slices.EqualFunc(got, spikes, func(a, b *pb.LeftOut) bool {
+		return proto.Equal(a, b)
+	}) {
+		t.Errorf("left out are %v, want %v", got, spikes)
+	}
+	if got := w.count(pb.EventKind_SPIKE_REWIND); got != len(spikes) {
+		t.Errorf("%d SPIKE_REWIND events for %d spikes", got, len(spikes))
 	}
 }
 

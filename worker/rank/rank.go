@@ -47,6 +47,9 @@ func Main(ctx context.Context, cfg Config, conn io.ReadWriter, orphaned func(err
 	report := &pb.RankReport{Phase: pb.RankPhase_DONE, Step: r.step, Reason: r.stopped}
 	if err != nil {
 		report.Phase, report.Reason, report.Failure = pb.RankPhase_DEAD, err.Error(), classify(err)
+		if refused := (*train.RefusedUpdateError)(nil); errors.As(err, &refused) && refused.Rewind {
+			report.Spike = refused.Step
+		}
 	}
 	err = errors.Join(err, r.report(report))
 	if r.group != nil {
@@ -172,7 +175,9 @@ func classify(err error) pb.FailureClass {
 	switch {
 	case errors.Is(err, checkpoint.ErrCorrupt):
 		return pb.FailureClass_CORRUPT_CHECKPOINT
-	case errors.As(err, &refused),
+	case errors.As(err, &refused) && refused.Rewind:
+		return pb.FailureClass_SPIKE
+	case refused != nil,
 		errors.Is(err, source.ErrInvalid), errors.Is(err, source.ErrExhausted),
 		errors.Is(err, store.ErrChanged), errors.Is(err, store.ErrDenied),
 		errors.Is(err, store.ErrNoBucket), errors.Is(err, store.ErrNotFound):

@@ -140,6 +140,7 @@ type generation struct {
 	isa     string // class of the kernels; "": the best
 	restore *pb.CheckpointRef
 	resumed uint64 // where a user resumed the run
+	leftOut []*pb.LeftOut
 	stopAt  uint64 // rank 0 asks to stop once it has completed this step; 0: never
 
 	mu        sync.Mutex
@@ -192,7 +193,7 @@ func (g *generation) rank(ctx context.Context, i int, l *tcp.Listener, peers []s
 	err = Run(ctx, Config{
 		Assignment: &pb.RankAssignment{Run: runID, Generation: g.number, Rank: uint32(i),
 			World: uint32(g.world), Resolved: g.f.resolved, Restore: g.restore,
-			ResumedStep: g.resumed},
+			ResumedStep: g.resumed, LeftOut: g.leftOut},
 		Group: group, Backend: backend, Opener: g.f.opener, Sink: &sink{g, i},
 		Control: &control{g, i},
 		Log:     zerolog.Nop()})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/banyan-train/banyan/checkpoint"
@@ -195,5 +196,57 @@ func TestSkippedStepLeavesNoTrace(t *testing.T) {
 	}
 	if a, b := first.digest(t), g.digest(t); a != b {
 		t.Errorf("skipped steps changed the weights: digest %s, then %s", a, b)
+	}
+}
+
+// TestI3_GoingBack refuses a step under a policy that goes back, and trains again from before it,
+// in several worlds: what is left out leaves no trace, whatever world and checkpoint it begins
+// with.
+func TestI3_GoingBack(t *testing.T) {
+	s := small
+	s.lr, s.every, s.steps = 1e30, 1, 20
+	f := newFixture(t, s)
+	f.resolved.Spec.Train.Spike = &pb.Spike{NonFinite: pb.Spike_REWIND}
+	refused := func(g *generation) uint64 {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), deadline)
+		defer cancel()
+		var e *RefusedUpdateError
+		if err := g.try(ctx); !errors.As(err, &e) || !e.Rewind {
+			t.Fatalf("want a refused step and the way back, got %v", err)
+		}
+		return e.Step
+	}
+	first := f.until(t, 1, 2, nil, 1)
+	if step := refused(&generation{f: f, number: 2, world: 2, threads: 1,
+		restore: first.committed}); step != 2 {
+		t.Fatalf("step %d was refused, want the first after a rate of 1e30", step)
+	}
+	without := []*pb.LeftOut{{Spike: 2, From: 1, To: 3}, {Spike: 2, From: 3, To: 4}}
+	var records []*pb.StepRecord
+	for world := 1; world <= 3; world++ {
+		g := &generation{f: f, number: 2, world: world, threads: 1, leftOut: without}
+		if step := refused(g); step != 6 {
+			t.Fatalf("step %d was refused, want the one after the first that was applied", step)
+		}
+		for i, r := range g.records {
+			if why := r.GetSkipped(); strings.Contains(why, "spike of step 2") != (i < 4) {
+				t.Errorf("step %d: skipped: %q", r.GetStep(), why)
+			}
+		}
+		if records == nil {
+			records = g.records
+		}
+		sameCurve(t, fmt.Sprint("world ", world), records, g.records)
+	}
+	// Nothing of the steps left out is in the weights: these are the base model's still.
+	none := f.until(t, 3, 2, nil, 1)
+	second := &generation{f: f, number: 4, world: 2, threads: 1, leftOut: without, stopAt: 3}
+	second.run(t)
+	third := &generation{f: f, number: 5, world: 1, threads: 1, leftOut: without, stopAt: 1}
+	third.run(t)
+	if a, b := second.digest(t), third.digest(t); a != b || a == none.digest(t) {
+		t.Errorf("digest %s after 4 steps left out, %s after 2, %s with the first applied", a, b,
+			none.digest(t))
 	}
 }

@@ -7,14 +7,19 @@ import (
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
-// RefusedUpdateError ends a run whose policy does not allow to go on past an update that must not
-// be applied. The weights are those of the step before.
+// RefusedUpdateError ends a generation whose policy does not allow to go on past an update that
+// must not be applied, and the run if it does not go back either. The weights are those of the step
+// before.
 type RefusedUpdateError struct {
-	Step uint64
-	Why  string
+	Step   uint64
+	Why    string
+	Rewind bool // the policy is to go back before the step
 }
 
 func (e *RefusedUpdateError) Error() string {
+	if e.Rewind {
+		return fmt.Sprintf("step %d: %s; the update was not applied", e.Step, e.Why)
+	}
 	return fmt.Sprintf("step %d: %s; the update was not applied. Lower train.optimizer.lr, look at "+
 		"the step's data, or leave such updates out: train.spike", e.Step, e.Why)
 }
@@ -33,32 +38,34 @@ type spikeState struct {
 const deviationFloor = 1e-3
 
 // judge looks at the loss and the gradient norm of a step before its update is applied. It answers
-// why the update is to be skipped, "" to apply it; fatal says that the run must not go on. A value
-// that is not finite is judged first, so no NaN ever comes to a comparison.
-func (s *spikeState) judge(p *pb.Spike, loss, norm float64) (why string, fatal bool) {
-	policy := p.GetNonFinite()
+// why the update must not be applied and what is to be done instead, SKIP, STOP or REWIND; or "".
+// A value that is not finite is judged first, so no NaN ever comes to a comparison.
+func (s *spikeState) judge(p *pb.Spike, loss, norm float64) (why string, policy pb.Spike_Policy) {
+	policy = p.GetNonFinite()
 	if notFinite(loss) || notFinite(norm) {
 		why = fmt.Sprintf("loss %v, grad norm %v: not finite", loss, norm)
-	} else if policy = p.GetLoss(); policy == pb.Spike_STOP || policy == pb.Spike_SKIP {
+	} else if policy = p.GetLoss(); policy > pb.Spike_POLICY_UNSPECIFIED && policy != pb.Spike_IGNORE {
 		if why = s.spike(p, loss); why == "" {
 			s.remember(p, loss)
 		}
 	} else {
 		s.Losses = nil
 	}
-	if why == "" {
+	switch {
+	case why == "":
 		s.Row = 0
-		return "", false
+		return "", policy
+	case policy == pb.Spike_REWIND:
+		return why, policy
+	case policy != pb.Spike_SKIP:
+		return why, pb.Spike_STOP
 	}
 	s.Row++
-	if policy != pb.Spike_SKIP {
-		return why, true
-	}
 	if most := p.GetMaxSkips(); most > 0 && s.Row > most {
 		return fmt.Sprintf("%d steps in a row were to be skipped (train.spike.max_skips is %d), the "+
-			"last: %s", s.Row, most, why), true
+			"last: %s", s.Row, most, why), pb.Spike_STOP
 	}
-	return why, false
+	return why, policy
 }
 
 // spike says why a finite loss is a spike, or "". Until the window is full there is none: the mean
@@ -102,16 +109,32 @@ func meanDeviation(list []float64) (mean, deviation float64) {
 
 // judge applies the policy to a step. It leaves in the outcome why the update is skipped, if so.
 func (t *trainer) judge(step uint64, out *outcome) error {
+	if x := leftOut(t.assignment.GetLeftOut(), step); x != nil {
+		out.skipped = fmt.Sprintf("the run went back before the spike of step %d and leaves steps %d to "+
+			"%d out", x.GetSpike(), x.GetFrom(), x.GetTo())
+		return nil
+	}
 	loss := 0.0
 	for _, s := range out.slots {
 		loss += s.Loss
 	}
-	why, fatal := t.progress.Spike.judge(t.spec.GetTrain().GetSpike(), loss/float64(out.targets),
+	why, policy := t.progress.Spike.judge(t.spec.GetTrain().GetSpike(), loss/float64(out.targets),
 		out.gradNorm)
-	if fatal {
-		return &RefusedUpdateError{Step: step, Why: why}
+	if why != "" && policy != pb.Spike_SKIP {
+		return &RefusedUpdateError{Step: step, Why: why, Rewind: policy == pb.Spike_REWIND}
 	}
 	out.skipped = why
+	return nil
+}
+
+// leftOut is the range that a step is in, nil if its update counts. Steps in a range are not
+// judged, and do not enter what later ones are judged by.
+func leftOut(ranges []*pb.LeftOut, step uint64) *pb.LeftOut {
+	for _, x := range ranges {
+		if x.GetFrom() <= step && step <= x.GetTo() {
+			return x
+		}
+	}
 	return nil
 }
 

@@ -30,14 +30,16 @@ func TestSpikeTranscript(t *testing.T) {
 				if _, err := fmt.Sscanf(line, "step %g %g", &loss, &norm); err != nil {
 					t.Fatalf("%s: %v", line, err)
 				}
-				why, fatal := s.judge(p, loss, norm)
+				why, policy := s.judge(p, loss, norm)
 				switch {
-				case fatal:
-					why = "fatal: " + why
 				case why == "":
 					why = "applied"
-				default:
+				case policy == pb.Spike_SKIP:
 					why = "skipped: " + why
+				case policy == pb.Spike_REWIND:
+					why = "back: " + why
+				default:
+					why = "fatal: " + why
 				}
 				fmt.Fprintf(&out, "  %s\n  window %v, skips in a row %d\n", why, s.Losses, s.Row)
 				s = throughJSON(t, s)

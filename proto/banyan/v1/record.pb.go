@@ -46,6 +46,7 @@ const (
 	EventKind_WEIGHTS_SET            EventKind = 17 // the mixture changes after `step`
 	EventKind_DATA_LATE              EventKind = 18 // the next step waits for data; text says of which sources
 	EventKind_DATA_BACK              EventKind = 19 // it goes on
+	EventKind_SPIKE_REWIND           EventKind = 20 // the run goes back to `step`, before a spike; text says what it leaves out
 )
 
 // Enum value maps for EventKind.
@@ -71,6 +72,7 @@ var (
 		17: "WEIGHTS_SET",
 		18: "DATA_LATE",
 		19: "DATA_BACK",
+		20: "SPIKE_REWIND",
 	}
 	EventKind_value = map[string]int32{
 		"EVENT_KIND_UNSPECIFIED": 0,
@@ -93,6 +95,7 @@ var (
 		"WEIGHTS_SET":            17,
 		"DATA_LATE":              18,
 		"DATA_BACK":              19,
+		"SPIKE_REWIND":           20,
 	}
 )
 
@@ -857,7 +860,7 @@ const file_banyan_v1_record_proto_rawDesc = "" +
 	"\tWatchItem\x12+\n" +
 	"\x04step\x18\x01 \x01(\v2\x15.banyan.v1.StepRecordH\x00R\x04step\x12(\n" +
 	"\x05event\x18\x02 \x01(\v2\x10.banyan.v1.EventH\x00R\x05eventB\x06\n" +
-	"\x04item*\x90\x03\n" +
+	"\x04item*\xa2\x03\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fRUN_LAUNCHED\x10\x01\x12\x17\n" +
@@ -881,7 +884,8 @@ const file_banyan_v1_record_proto_rawDesc = "" +
 	"\vGUARD_ALARM\x10\x10\x12\x0f\n" +
 	"\vWEIGHTS_SET\x10\x11\x12\r\n" +
 	"\tDATA_LATE\x10\x12\x12\r\n" +
-	"\tDATA_BACK\x10\x13B9Z7github.com/banyan-train/banyan/proto/banyan/v1;banyanv1b\x06proto3"
+	"\tDATA_BACK\x10\x13\x12\x10\n" +
+	"\fSPIKE_REWIND\x10\x14B9Z7github.com/banyan-train/banyan/proto/banyan/v1;banyanv1b\x06proto3"
 
 var (
 	file_banyan_v1_record_proto_rawDescOnce sync.Once

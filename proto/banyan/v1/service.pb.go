@@ -90,6 +90,7 @@ const (
 	FailureClass_FATAL_INPUT               FailureClass = 2 // bad corpus, model, tokenizer, spec: no retry helps
 	FailureClass_CORRUPT_CHECKPOINT        FailureClass = 3 // restore refused the checkpoint
 	FailureClass_STORAGE                   FailureClass = 4 // the object store does not answer: try again later, for as long as it takes
+	FailureClass_SPIKE                     FailureClass = 5 // an update was refused, and the policy is to go back before its step
 )
 
 // Enum value maps for FailureClass.
@@ -100,6 +101,7 @@ var (
 		2: "FATAL_INPUT",
 		3: "CORRUPT_CHECKPOINT",
 		4: "STORAGE",
+		5: "SPIKE",
 	}
 	FailureClass_value = map[string]int32{
 		"FAILURE_CLASS_UNSPECIFIED": 0,
@@ -107,6 +109,7 @@ var (
 		"FATAL_INPUT":               2,
 		"CORRUPT_CHECKPOINT":        3,
 		"STORAGE":                   4,
+		"SPIKE":                     5,
 	}
 )
 
@@ -1623,8 +1626,9 @@ type RankAssignment struct {
 	Peers      []string               `protobuf:"bytes,9,rep,name=peers,proto3" json:"peers,omitempty"`     // collective address per rank; empty until all ranks listen
 	Stop       bool                   `protobuf:"varint,10,opt,name=stop,proto3" json:"stop,omitempty"`     // checkpoint at the next step boundary, then end: a user asked
 	// for it, or the next generation runs an edited mixture
-	CommittedStep uint64 `protobuf:"varint,11,opt,name=committed_step,json=committedStep,proto3" json:"committed_step,omitempty"` // newest committed checkpoint of this run
-	ResumedStep   uint64 `protobuf:"varint,12,opt,name=resumed_step,json=resumedStep,proto3" json:"resumed_step,omitempty"`       // where a user last resumed the run; 0: never
+	CommittedStep uint64     `protobuf:"varint,11,opt,name=committed_step,json=committedStep,proto3" json:"committed_step,omitempty"` // newest committed checkpoint of this run
+	ResumedStep   uint64     `protobuf:"varint,12,opt,name=resumed_step,json=resumedStep,proto3" json:"resumed_step,omitempty"`       // where a user last resumed the run; 0: never
+	LeftOut       []*LeftOut `protobuf:"bytes,13,rep,name=left_out,json=leftOut,proto3" json:"left_out,omitempty"`                    // of the run
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1743,6 +1747,13 @@ func (x *RankAssignment) GetResumedStep() uint64 {
 	return 0
 }
 
+func (x *RankAssignment) GetLeftOut() []*LeftOut {
+	if x != nil {
+		return x.LeftOut
+	}
+	return nil
+}
+
 type RankReport struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Run           string                 `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
@@ -1755,6 +1766,7 @@ type RankReport struct {
 	Failure       FailureClass           `protobuf:"varint,8,opt,name=failure,proto3,enum=banyan.v1.FailureClass" json:"failure,omitempty"`
 	Beat          uint64                 `protobuf:"varint,9,opt,name=beat,proto3" json:"beat,omitempty"`                               // grows with everything the rank does between two steps too; not a stall
 	WaitingFor    []string               `protobuf:"bytes,10,rep,name=waiting_for,json=waitingFor,proto3" json:"waiting_for,omitempty"` // sources that the next step's data is late from
+	Spike         uint64                 `protobuf:"varint,11,opt,name=spike,proto3" json:"spike,omitempty"`                            // of a failure SPIKE: the step
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1857,6 +1869,13 @@ func (x *RankReport) GetWaitingFor() []string {
 		return x.WaitingFor
 	}
 	return nil
+}
+
+func (x *RankReport) GetSpike() uint64 {
+	if x != nil {
+		return x.Spike
+	}
+	return 0
 }
 
 // ShardReport: this rank's part of a checkpoint is durable in the store.
@@ -2322,7 +2341,7 @@ const file_banyan_v1_service_proto_rawDesc = "" +
 	"\x06leader\x18\x02 \x01(\tR\x06leader\x12\x14\n" +
 	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\":\n" +
 	"\aDesired\x12/\n" +
-	"\x05ranks\x18\x01 \x03(\v2\x19.banyan.v1.RankAssignmentR\x05ranks\"\xfd\x02\n" +
+	"\x05ranks\x18\x01 \x03(\v2\x19.banyan.v1.RankAssignmentR\x05ranks\"\xac\x03\n" +
 	"\x0eRankAssignment\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x1e\n" +
 	"\n" +
@@ -2338,7 +2357,8 @@ const file_banyan_v1_service_proto_rawDesc = "" +
 	"\x04stop\x18\n" +
 	" \x01(\bR\x04stop\x12%\n" +
 	"\x0ecommitted_step\x18\v \x01(\x04R\rcommittedStep\x12!\n" +
-	"\fresumed_step\x18\f \x01(\x04R\vresumedStep\"\xac\x02\n" +
+	"\fresumed_step\x18\f \x01(\x04R\vresumedStep\x12-\n" +
+	"\bleft_out\x18\r \x03(\v2\x12.banyan.v1.LeftOutR\aleftOut\"\xc2\x02\n" +
 	"\n" +
 	"RankReport\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x1e\n" +
@@ -2354,7 +2374,8 @@ const file_banyan_v1_service_proto_rawDesc = "" +
 	"\x04beat\x18\t \x01(\x04R\x04beat\x12\x1f\n" +
 	"\vwaiting_for\x18\n" +
 	" \x03(\tR\n" +
-	"waitingFor\"}\n" +
+	"waitingFor\x12\x14\n" +
+	"\x05spike\x18\v \x01(\x04R\x05spike\"}\n" +
 	"\vShardReport\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x1e\n" +
 	"\n" +
@@ -2394,13 +2415,14 @@ const file_banyan_v1_service_proto_rawDesc = "" +
 	"\tLISTENING\x10\x02\x12\f\n" +
 	"\bSTEPPING\x10\x03\x12\b\n" +
 	"\x04DONE\x10\x04\x12\b\n" +
-	"\x04DEAD\x10\x05*r\n" +
+	"\x04DEAD\x10\x05*}\n" +
 	"\fFailureClass\x12\x1d\n" +
 	"\x19FAILURE_CLASS_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tTRANSIENT\x10\x01\x12\x0f\n" +
 	"\vFATAL_INPUT\x10\x02\x12\x16\n" +
 	"\x12CORRUPT_CHECKPOINT\x10\x03\x12\v\n" +
-	"\aSTORAGE\x10\x042\xc1\x03\n" +
+	"\aSTORAGE\x10\x04\x12\t\n" +
+	"\x05SPIKE\x10\x052\xc1\x03\n" +
 	"\n" +
 	"RunService\x12=\n" +
 	"\x06Launch\x12\x18.banyan.v1.LaunchRequest\x1a\x19.banyan.v1.LaunchResponse\x122\n" +
@@ -2473,8 +2495,9 @@ var file_banyan_v1_service_proto_goTypes = []any{
 	(*WorkerInfo)(nil),          // 38: banyan.v1.WorkerInfo
 	(*ResolvedRun)(nil),         // 39: banyan.v1.ResolvedRun
 	(*CheckpointRef)(nil),       // 40: banyan.v1.CheckpointRef
-	(*StepRecord)(nil),          // 41: banyan.v1.StepRecord
-	(*WatchItem)(nil),           // 42: banyan.v1.WatchItem
+	(*LeftOut)(nil),             // 41: banyan.v1.LeftOut
+	(*StepRecord)(nil),          // 42: banyan.v1.StepRecord
+	(*WatchItem)(nil),           // 43: banyan.v1.WatchItem
 }
 var file_banyan_v1_service_proto_depIdxs = []int32{
 	35, // 0: banyan.v1.LaunchRequest.spec:type_name -> banyan.v1.RunSpec
@@ -2498,38 +2521,39 @@ var file_banyan_v1_service_proto_depIdxs = []int32{
 	28, // 18: banyan.v1.Desired.ranks:type_name -> banyan.v1.RankAssignment
 	39, // 19: banyan.v1.RankAssignment.resolved:type_name -> banyan.v1.ResolvedRun
 	40, // 20: banyan.v1.RankAssignment.restore:type_name -> banyan.v1.CheckpointRef
-	0,  // 21: banyan.v1.RankReport.phase:type_name -> banyan.v1.RankPhase
-	1,  // 22: banyan.v1.RankReport.failure:type_name -> banyan.v1.FailureClass
-	41, // 23: banyan.v1.StepRecords.records:type_name -> banyan.v1.StepRecord
-	28, // 24: banyan.v1.ToRank.assignment:type_name -> banyan.v1.RankAssignment
-	29, // 25: banyan.v1.FromRank.report:type_name -> banyan.v1.RankReport
-	30, // 26: banyan.v1.FromRank.shard:type_name -> banyan.v1.ShardReport
-	41, // 27: banyan.v1.FromRank.record:type_name -> banyan.v1.StepRecord
-	3,  // 28: banyan.v1.RunService.Launch:input_type -> banyan.v1.LaunchRequest
-	5,  // 29: banyan.v1.RunService.GetRun:input_type -> banyan.v1.GetRunRequest
-	6,  // 30: banyan.v1.RunService.ListRuns:input_type -> banyan.v1.ListRunsRequest
-	8,  // 31: banyan.v1.RunService.Stop:input_type -> banyan.v1.StopRequest
-	10, // 32: banyan.v1.RunService.Resume:input_type -> banyan.v1.ResumeRequest
-	12, // 33: banyan.v1.RunService.SetWeights:input_type -> banyan.v1.SetWeightsRequest
-	14, // 34: banyan.v1.RunService.Watch:input_type -> banyan.v1.WatchRequest
-	15, // 35: banyan.v1.ClusterService.Status:input_type -> banyan.v1.StatusRequest
-	18, // 36: banyan.v1.ClusterService.ListWorkers:input_type -> banyan.v1.ListWorkersRequest
-	21, // 37: banyan.v1.WorkerService.Session:input_type -> banyan.v1.WorkerMessage
-	4,  // 38: banyan.v1.RunService.Launch:output_type -> banyan.v1.LaunchResponse
-	36, // 39: banyan.v1.RunService.GetRun:output_type -> banyan.v1.Run
-	7,  // 40: banyan.v1.RunService.ListRuns:output_type -> banyan.v1.ListRunsResponse
-	9,  // 41: banyan.v1.RunService.Stop:output_type -> banyan.v1.StopResponse
-	11, // 42: banyan.v1.RunService.Resume:output_type -> banyan.v1.ResumeResponse
-	13, // 43: banyan.v1.RunService.SetWeights:output_type -> banyan.v1.SetWeightsResponse
-	42, // 44: banyan.v1.RunService.Watch:output_type -> banyan.v1.WatchItem
-	16, // 45: banyan.v1.ClusterService.Status:output_type -> banyan.v1.StatusResponse
-	19, // 46: banyan.v1.ClusterService.ListWorkers:output_type -> banyan.v1.ListWorkersResponse
-	22, // 47: banyan.v1.WorkerService.Session:output_type -> banyan.v1.CoordinatorMessage
-	38, // [38:48] is the sub-list for method output_type
-	28, // [28:38] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	41, // 21: banyan.v1.RankAssignment.left_out:type_name -> banyan.v1.LeftOut
+	0,  // 22: banyan.v1.RankReport.phase:type_name -> banyan.v1.RankPhase
+	1,  // 23: banyan.v1.RankReport.failure:type_name -> banyan.v1.FailureClass
+	42, // 24: banyan.v1.StepRecords.records:type_name -> banyan.v1.StepRecord
+	28, // 25: banyan.v1.ToRank.assignment:type_name -> banyan.v1.RankAssignment
+	29, // 26: banyan.v1.FromRank.report:type_name -> banyan.v1.RankReport
+	30, // 27: banyan.v1.FromRank.shard:type_name -> banyan.v1.ShardReport
+	42, // 28: banyan.v1.FromRank.record:type_name -> banyan.v1.StepRecord
+	3,  // 29: banyan.v1.RunService.Launch:input_type -> banyan.v1.LaunchRequest
+	5,  // 30: banyan.v1.RunService.GetRun:input_type -> banyan.v1.GetRunRequest
+	6,  // 31: banyan.v1.RunService.ListRuns:input_type -> banyan.v1.ListRunsRequest
+	8,  // 32: banyan.v1.RunService.Stop:input_type -> banyan.v1.StopRequest
+	10, // 33: banyan.v1.RunService.Resume:input_type -> banyan.v1.ResumeRequest
+	12, // 34: banyan.v1.RunService.SetWeights:input_type -> banyan.v1.SetWeightsRequest
+	14, // 35: banyan.v1.RunService.Watch:input_type -> banyan.v1.WatchRequest
+	15, // 36: banyan.v1.ClusterService.Status:input_type -> banyan.v1.StatusRequest
+	18, // 37: banyan.v1.ClusterService.ListWorkers:input_type -> banyan.v1.ListWorkersRequest
+	21, // 38: banyan.v1.WorkerService.Session:input_type -> banyan.v1.WorkerMessage
+	4,  // 39: banyan.v1.RunService.Launch:output_type -> banyan.v1.LaunchResponse
+	36, // 40: banyan.v1.RunService.GetRun:output_type -> banyan.v1.Run
+	7,  // 41: banyan.v1.RunService.ListRuns:output_type -> banyan.v1.ListRunsResponse
+	9,  // 42: banyan.v1.RunService.Stop:output_type -> banyan.v1.StopResponse
+	11, // 43: banyan.v1.RunService.Resume:output_type -> banyan.v1.ResumeResponse
+	13, // 44: banyan.v1.RunService.SetWeights:output_type -> banyan.v1.SetWeightsResponse
+	43, // 45: banyan.v1.RunService.Watch:output_type -> banyan.v1.WatchItem
+	16, // 46: banyan.v1.ClusterService.Status:output_type -> banyan.v1.StatusResponse
+	19, // 47: banyan.v1.ClusterService.ListWorkers:output_type -> banyan.v1.ListWorkersResponse
+	22, // 48: banyan.v1.WorkerService.Session:output_type -> banyan.v1.CoordinatorMessage
+	39, // [39:49] is the sub-list for method output_type
+	29, // [29:39] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_banyan_v1_service_proto_init() }

@@ -498,6 +498,9 @@ const (
 	Spike_STOP               Spike_Policy = 1 // the run fails and names the step
 	Spike_SKIP               Spike_Policy = 2 // the update is left out, with an event; data and step go on
 	Spike_IGNORE             Spike_Policy = 3 // of a finite spike only: apply it
+	// The run goes back before the spike and leaves out the updates around it, `back` steps before
+	// to `ahead` steps after; data and step go on.
+	Spike_REWIND Spike_Policy = 4
 )
 
 // Enum value maps for Spike_Policy.
@@ -507,12 +510,14 @@ var (
 		1: "STOP",
 		2: "SKIP",
 		3: "IGNORE",
+		4: "REWIND",
 	}
 	Spike_Policy_value = map[string]int32{
 		"POLICY_UNSPECIFIED": 0,
 		"STOP":               1,
 		"SKIP":               2,
 		"IGNORE":             3,
+		"REWIND":             4,
 	}
 )
 
@@ -1400,11 +1405,14 @@ func (x *Phase) GetLr() float64 {
 // the steps before it had. Such an update is never applied.
 type Spike struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	NonFinite     Spike_Policy           `protobuf:"varint,1,opt,name=non_finite,json=nonFinite,proto3,enum=banyan.v1.Spike_Policy" json:"non_finite,omitempty"` // stop (default) | skip
-	Loss          Spike_Policy           `protobuf:"varint,2,opt,name=loss,proto3,enum=banyan.v1.Spike_Policy" json:"loss,omitempty"`                            // ignore (default) | stop | skip
+	NonFinite     Spike_Policy           `protobuf:"varint,1,opt,name=non_finite,json=nonFinite,proto3,enum=banyan.v1.Spike_Policy" json:"non_finite,omitempty"` // stop (default) | skip | rewind
+	Loss          Spike_Policy           `protobuf:"varint,2,opt,name=loss,proto3,enum=banyan.v1.Spike_Policy" json:"loss,omitempty"`                            // ignore (default) | stop | skip | rewind
 	Zscore        float64                `protobuf:"fixed64,3,opt,name=zscore,proto3" json:"zscore,omitempty"`                                                   // how many standard deviations above the mean is a spike; default 6
 	Window        uint32                 `protobuf:"varint,4,opt,name=window,proto3" json:"window,omitempty"`                                                    // applied steps that mean and deviation are taken over; default 128
 	MaxSkips      uint32                 `protobuf:"varint,5,opt,name=max_skips,json=maxSkips,proto3" json:"max_skips,omitempty"`                                // consecutive skips before the run fails; default 10
+	Back          uint32                 `protobuf:"varint,6,opt,name=back,proto3" json:"back,omitempty"`                                                        // of rewind; default 20
+	Ahead         uint32                 `protobuf:"varint,7,opt,name=ahead,proto3" json:"ahead,omitempty"`                                                      // of rewind; default 20
+	MaxRewinds    uint32                 `protobuf:"varint,8,opt,name=max_rewinds,json=maxRewinds,proto3" json:"max_rewinds,omitempty"`                          // of the whole run before it fails; default 3
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1470,6 +1478,27 @@ func (x *Spike) GetWindow() uint32 {
 func (x *Spike) GetMaxSkips() uint32 {
 	if x != nil {
 		return x.MaxSkips
+	}
+	return 0
+}
+
+func (x *Spike) GetBack() uint32 {
+	if x != nil {
+		return x.Back
+	}
+	return 0
+}
+
+func (x *Spike) GetAhead() uint32 {
+	if x != nil {
+		return x.Ahead
+	}
+	return 0
+}
+
+func (x *Spike) GetMaxRewinds() uint32 {
+	if x != nil {
+		return x.MaxRewinds
 	}
 	return 0
 }
@@ -3070,20 +3099,26 @@ const file_banyan_v1_spec_proto_rawDesc = "" +
 	"\x05Phase\x12%\n" +
 	"\x05until\x18\x01 \x01(\v2\x0f.banyan.v1.SpanR\x05until\x12\x14\n" +
 	"\x05train\x18\x02 \x03(\tR\x05train\x12\x0e\n" +
-	"\x02lr\x18\x03 \x01(\x01R\x02lr\"\xfb\x01\n" +
+	"\x02lr\x18\x03 \x01(\x01R\x02lr\"\xd2\x02\n" +
 	"\x05Spike\x126\n" +
 	"\n" +
 	"non_finite\x18\x01 \x01(\x0e2\x17.banyan.v1.Spike.PolicyR\tnonFinite\x12+\n" +
 	"\x04loss\x18\x02 \x01(\x0e2\x17.banyan.v1.Spike.PolicyR\x04loss\x12\x16\n" +
 	"\x06zscore\x18\x03 \x01(\x01R\x06zscore\x12\x16\n" +
 	"\x06window\x18\x04 \x01(\rR\x06window\x12\x1b\n" +
-	"\tmax_skips\x18\x05 \x01(\rR\bmaxSkips\"@\n" +
+	"\tmax_skips\x18\x05 \x01(\rR\bmaxSkips\x12\x12\n" +
+	"\x04back\x18\x06 \x01(\rR\x04back\x12\x14\n" +
+	"\x05ahead\x18\a \x01(\rR\x05ahead\x12\x1f\n" +
+	"\vmax_rewinds\x18\b \x01(\rR\n" +
+	"maxRewinds\"L\n" +
 	"\x06Policy\x12\x16\n" +
 	"\x12POLICY_UNSPECIFIED\x10\x00\x12\b\n" +
 	"\x04STOP\x10\x01\x12\b\n" +
 	"\x04SKIP\x10\x02\x12\n" +
 	"\n" +
-	"\x06IGNORE\x10\x03\"l\n" +
+	"\x06IGNORE\x10\x03\x12\n" +
+	"\n" +
+	"\x06REWIND\x10\x04\"l\n" +
 	"\x04Eval\x12\x14\n" +
 	"\x05every\x18\x01 \x01(\x04R\x05every\x12&\n" +
 	"\x04sets\x18\x02 \x03(\v2\x12.banyan.v1.EvalSetR\x04sets\x12&\n" +

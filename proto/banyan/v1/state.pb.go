@@ -133,7 +133,7 @@ func (x ApplyResult_Code) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ApplyResult_Code.Descriptor instead.
 func (ApplyResult_Code) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{19, 0}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{20, 0}
 }
 
 type Run struct {
@@ -159,6 +159,7 @@ type Run struct {
 	// run. `resolved` is what the live one runs.
 	Next          *ResolvedRun `protobuf:"bytes,20,opt,name=next,proto3" json:"next,omitempty"`
 	NextStep      uint64       `protobuf:"varint,21,opt,name=next_step,json=nextStep,proto3" json:"next_step,omitempty"` // the first step that differs under `next`
+	LeftOut       []*LeftOut   `protobuf:"bytes,23,rep,name=left_out,json=leftOut,proto3" json:"left_out,omitempty"`     // by rewinds of the spike policy, in their order
 	Events        []*Event     `protobuf:"bytes,15,rep,name=events,proto3" json:"events,omitempty"`                      // the newest ones, so that a new leader can publish what its
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -320,11 +321,80 @@ func (x *Run) GetNextStep() uint64 {
 	return 0
 }
 
+func (x *Run) GetLeftOut() []*LeftOut {
+	if x != nil {
+		return x.LeftOut
+	}
+	return nil
+}
+
 func (x *Run) GetEvents() []*Event {
 	if x != nil {
 		return x.Events
 	}
 	return nil
+}
+
+// LeftOut is a range of steps whose updates are not applied, because the run went back before a
+// spike. It follows from the spec and the step of the spike alone.
+type LeftOut struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Spike         uint64                 `protobuf:"varint,1,opt,name=spike,proto3" json:"spike,omitempty"` // the step that spiked
+	From          uint64                 `protobuf:"varint,2,opt,name=from,proto3" json:"from,omitempty"`   // the first one left out
+	To            uint64                 `protobuf:"varint,3,opt,name=to,proto3" json:"to,omitempty"`       // the last one
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeftOut) Reset() {
+	*x = LeftOut{}
+	mi := &file_banyan_v1_state_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeftOut) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeftOut) ProtoMessage() {}
+
+func (x *LeftOut) ProtoReflect() protoreflect.Message {
+	mi := &file_banyan_v1_state_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeftOut.ProtoReflect.Descriptor instead.
+func (*LeftOut) Descriptor() ([]byte, []int) {
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *LeftOut) GetSpike() uint64 {
+	if x != nil {
+		return x.Spike
+	}
+	return 0
+}
+
+func (x *LeftOut) GetFrom() uint64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *LeftOut) GetTo() uint64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
 }
 
 type RankPlace struct {
@@ -338,7 +408,7 @@ type RankPlace struct {
 
 func (x *RankPlace) Reset() {
 	*x = RankPlace{}
-	mi := &file_banyan_v1_state_proto_msgTypes[1]
+	mi := &file_banyan_v1_state_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -350,7 +420,7 @@ func (x *RankPlace) String() string {
 func (*RankPlace) ProtoMessage() {}
 
 func (x *RankPlace) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[1]
+	mi := &file_banyan_v1_state_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -363,7 +433,7 @@ func (x *RankPlace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankPlace.ProtoReflect.Descriptor instead.
 func (*RankPlace) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{1}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *RankPlace) GetRank() uint32 {
@@ -400,7 +470,7 @@ type CheckpointRef struct {
 
 func (x *CheckpointRef) Reset() {
 	*x = CheckpointRef{}
-	mi := &file_banyan_v1_state_proto_msgTypes[2]
+	mi := &file_banyan_v1_state_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -412,7 +482,7 @@ func (x *CheckpointRef) String() string {
 func (*CheckpointRef) ProtoMessage() {}
 
 func (x *CheckpointRef) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[2]
+	mi := &file_banyan_v1_state_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -425,7 +495,7 @@ func (x *CheckpointRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointRef.ProtoReflect.Descriptor instead.
 func (*CheckpointRef) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{2}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *CheckpointRef) GetStep() uint64 {
@@ -475,7 +545,7 @@ type WorkerInfo struct {
 
 func (x *WorkerInfo) Reset() {
 	*x = WorkerInfo{}
-	mi := &file_banyan_v1_state_proto_msgTypes[3]
+	mi := &file_banyan_v1_state_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -487,7 +557,7 @@ func (x *WorkerInfo) String() string {
 func (*WorkerInfo) ProtoMessage() {}
 
 func (x *WorkerInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[3]
+	mi := &file_banyan_v1_state_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -500,7 +570,7 @@ func (x *WorkerInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerInfo.ProtoReflect.Descriptor instead.
 func (*WorkerInfo) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{3}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *WorkerInfo) GetId() string {
@@ -543,7 +613,7 @@ type ClusterState struct {
 
 func (x *ClusterState) Reset() {
 	*x = ClusterState{}
-	mi := &file_banyan_v1_state_proto_msgTypes[4]
+	mi := &file_banyan_v1_state_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -555,7 +625,7 @@ func (x *ClusterState) String() string {
 func (*ClusterState) ProtoMessage() {}
 
 func (x *ClusterState) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[4]
+	mi := &file_banyan_v1_state_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -568,7 +638,7 @@ func (x *ClusterState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterState.ProtoReflect.Descriptor instead.
 func (*ClusterState) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{4}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ClusterState) GetAppliedIndex() uint64 {
@@ -610,7 +680,7 @@ type RequestRecord struct {
 
 func (x *RequestRecord) Reset() {
 	*x = RequestRecord{}
-	mi := &file_banyan_v1_state_proto_msgTypes[5]
+	mi := &file_banyan_v1_state_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -622,7 +692,7 @@ func (x *RequestRecord) String() string {
 func (*RequestRecord) ProtoMessage() {}
 
 func (x *RequestRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[5]
+	mi := &file_banyan_v1_state_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -635,7 +705,7 @@ func (x *RequestRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestRecord.ProtoReflect.Descriptor instead.
 func (*RequestRecord) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{5}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RequestRecord) GetRequestId() string {
@@ -677,7 +747,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_banyan_v1_state_proto_msgTypes[6]
+	mi := &file_banyan_v1_state_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -689,7 +759,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[6]
+	mi := &file_banyan_v1_state_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -702,7 +772,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{6}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Command) GetRequestId() string {
@@ -921,7 +991,7 @@ type LaunchRun struct {
 
 func (x *LaunchRun) Reset() {
 	*x = LaunchRun{}
-	mi := &file_banyan_v1_state_proto_msgTypes[7]
+	mi := &file_banyan_v1_state_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -933,7 +1003,7 @@ func (x *LaunchRun) String() string {
 func (*LaunchRun) ProtoMessage() {}
 
 func (x *LaunchRun) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[7]
+	mi := &file_banyan_v1_state_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -946,7 +1016,7 @@ func (x *LaunchRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LaunchRun.ProtoReflect.Descriptor instead.
 func (*LaunchRun) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{7}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *LaunchRun) GetRun() string {
@@ -979,7 +1049,7 @@ type StopRun struct {
 
 func (x *StopRun) Reset() {
 	*x = StopRun{}
-	mi := &file_banyan_v1_state_proto_msgTypes[8]
+	mi := &file_banyan_v1_state_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -991,7 +1061,7 @@ func (x *StopRun) String() string {
 func (*StopRun) ProtoMessage() {}
 
 func (x *StopRun) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[8]
+	mi := &file_banyan_v1_state_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1004,7 +1074,7 @@ func (x *StopRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRun.ProtoReflect.Descriptor instead.
 func (*StopRun) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{8}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *StopRun) GetRun() string {
@@ -1025,7 +1095,7 @@ type ResumeRun struct {
 
 func (x *ResumeRun) Reset() {
 	*x = ResumeRun{}
-	mi := &file_banyan_v1_state_proto_msgTypes[9]
+	mi := &file_banyan_v1_state_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1037,7 +1107,7 @@ func (x *ResumeRun) String() string {
 func (*ResumeRun) ProtoMessage() {}
 
 func (x *ResumeRun) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[9]
+	mi := &file_banyan_v1_state_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1050,7 +1120,7 @@ func (x *ResumeRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeRun.ProtoReflect.Descriptor instead.
 func (*ResumeRun) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{9}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ResumeRun) GetRun() string {
@@ -1089,7 +1159,7 @@ type SetWeights struct {
 
 func (x *SetWeights) Reset() {
 	*x = SetWeights{}
-	mi := &file_banyan_v1_state_proto_msgTypes[10]
+	mi := &file_banyan_v1_state_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1101,7 +1171,7 @@ func (x *SetWeights) String() string {
 func (*SetWeights) ProtoMessage() {}
 
 func (x *SetWeights) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[10]
+	mi := &file_banyan_v1_state_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1114,7 +1184,7 @@ func (x *SetWeights) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetWeights.ProtoReflect.Descriptor instead.
 func (*SetWeights) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{10}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SetWeights) GetRun() string {
@@ -1168,7 +1238,7 @@ type RegisterWorker struct {
 
 func (x *RegisterWorker) Reset() {
 	*x = RegisterWorker{}
-	mi := &file_banyan_v1_state_proto_msgTypes[11]
+	mi := &file_banyan_v1_state_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1180,7 +1250,7 @@ func (x *RegisterWorker) String() string {
 func (*RegisterWorker) ProtoMessage() {}
 
 func (x *RegisterWorker) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[11]
+	mi := &file_banyan_v1_state_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1193,7 +1263,7 @@ func (x *RegisterWorker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterWorker.ProtoReflect.Descriptor instead.
 func (*RegisterWorker) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{11}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RegisterWorker) GetWorker() *WorkerInfo {
@@ -1218,7 +1288,7 @@ type AssignGeneration struct {
 
 func (x *AssignGeneration) Reset() {
 	*x = AssignGeneration{}
-	mi := &file_banyan_v1_state_proto_msgTypes[12]
+	mi := &file_banyan_v1_state_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1230,7 +1300,7 @@ func (x *AssignGeneration) String() string {
 func (*AssignGeneration) ProtoMessage() {}
 
 func (x *AssignGeneration) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[12]
+	mi := &file_banyan_v1_state_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1243,7 +1313,7 @@ func (x *AssignGeneration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignGeneration.ProtoReflect.Descriptor instead.
 func (*AssignGeneration) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{12}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AssignGeneration) GetRun() string {
@@ -1305,7 +1375,7 @@ type MarkRunning struct {
 
 func (x *MarkRunning) Reset() {
 	*x = MarkRunning{}
-	mi := &file_banyan_v1_state_proto_msgTypes[13]
+	mi := &file_banyan_v1_state_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1317,7 +1387,7 @@ func (x *MarkRunning) String() string {
 func (*MarkRunning) ProtoMessage() {}
 
 func (x *MarkRunning) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[13]
+	mi := &file_banyan_v1_state_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1330,7 +1400,7 @@ func (x *MarkRunning) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MarkRunning.ProtoReflect.Descriptor instead.
 func (*MarkRunning) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{13}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *MarkRunning) GetRun() string {
@@ -1354,13 +1424,14 @@ type EndGeneration struct {
 	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	Blameless     bool                   `protobuf:"varint,5,opt,name=blameless,proto3" json:"blameless,omitempty"` // not the run's doing (store outage): does not count towards the failure cap
 	Fatal         bool                   `protobuf:"varint,4,opt,name=fatal,proto3" json:"fatal,omitempty"`         // the run itself is wrong (bad input, determinism violated): FAILED, no retry
+	Spike         uint64                 `protobuf:"varint,6,opt,name=spike,proto3" json:"spike,omitempty"`         // this step spiked, and the policy is to go back before it; 0: none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EndGeneration) Reset() {
 	*x = EndGeneration{}
-	mi := &file_banyan_v1_state_proto_msgTypes[14]
+	mi := &file_banyan_v1_state_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1372,7 +1443,7 @@ func (x *EndGeneration) String() string {
 func (*EndGeneration) ProtoMessage() {}
 
 func (x *EndGeneration) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[14]
+	mi := &file_banyan_v1_state_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1385,7 +1456,7 @@ func (x *EndGeneration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndGeneration.ProtoReflect.Descriptor instead.
 func (*EndGeneration) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{14}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *EndGeneration) GetRun() string {
@@ -1423,6 +1494,13 @@ func (x *EndGeneration) GetFatal() bool {
 	return false
 }
 
+func (x *EndGeneration) GetSpike() uint64 {
+	if x != nil {
+		return x.Spike
+	}
+	return 0
+}
+
 type CommitCheckpoint struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Run           string                 `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
@@ -1433,7 +1511,7 @@ type CommitCheckpoint struct {
 
 func (x *CommitCheckpoint) Reset() {
 	*x = CommitCheckpoint{}
-	mi := &file_banyan_v1_state_proto_msgTypes[15]
+	mi := &file_banyan_v1_state_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1445,7 +1523,7 @@ func (x *CommitCheckpoint) String() string {
 func (*CommitCheckpoint) ProtoMessage() {}
 
 func (x *CommitCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[15]
+	mi := &file_banyan_v1_state_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1458,7 +1536,7 @@ func (x *CommitCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitCheckpoint.ProtoReflect.Descriptor instead.
 func (*CommitCheckpoint) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{15}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CommitCheckpoint) GetRun() string {
@@ -1486,7 +1564,7 @@ type RetireCheckpoint struct {
 
 func (x *RetireCheckpoint) Reset() {
 	*x = RetireCheckpoint{}
-	mi := &file_banyan_v1_state_proto_msgTypes[16]
+	mi := &file_banyan_v1_state_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1498,7 +1576,7 @@ func (x *RetireCheckpoint) String() string {
 func (*RetireCheckpoint) ProtoMessage() {}
 
 func (x *RetireCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[16]
+	mi := &file_banyan_v1_state_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1511,7 +1589,7 @@ func (x *RetireCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetireCheckpoint.ProtoReflect.Descriptor instead.
 func (*RetireCheckpoint) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{16}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RetireCheckpoint) GetRun() string {
@@ -1547,7 +1625,7 @@ type MarkCheckpointCorrupt struct {
 
 func (x *MarkCheckpointCorrupt) Reset() {
 	*x = MarkCheckpointCorrupt{}
-	mi := &file_banyan_v1_state_proto_msgTypes[17]
+	mi := &file_banyan_v1_state_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1559,7 +1637,7 @@ func (x *MarkCheckpointCorrupt) String() string {
 func (*MarkCheckpointCorrupt) ProtoMessage() {}
 
 func (x *MarkCheckpointCorrupt) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[17]
+	mi := &file_banyan_v1_state_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1572,7 +1650,7 @@ func (x *MarkCheckpointCorrupt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MarkCheckpointCorrupt.ProtoReflect.Descriptor instead.
 func (*MarkCheckpointCorrupt) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{17}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *MarkCheckpointCorrupt) GetRun() string {
@@ -1615,7 +1693,7 @@ type FinishRun struct {
 
 func (x *FinishRun) Reset() {
 	*x = FinishRun{}
-	mi := &file_banyan_v1_state_proto_msgTypes[18]
+	mi := &file_banyan_v1_state_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1627,7 +1705,7 @@ func (x *FinishRun) String() string {
 func (*FinishRun) ProtoMessage() {}
 
 func (x *FinishRun) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[18]
+	mi := &file_banyan_v1_state_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1640,7 +1718,7 @@ func (x *FinishRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishRun.ProtoReflect.Descriptor instead.
 func (*FinishRun) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{18}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *FinishRun) GetRun() string {
@@ -1685,7 +1763,7 @@ type ApplyResult struct {
 
 func (x *ApplyResult) Reset() {
 	*x = ApplyResult{}
-	mi := &file_banyan_v1_state_proto_msgTypes[19]
+	mi := &file_banyan_v1_state_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1697,7 +1775,7 @@ func (x *ApplyResult) String() string {
 func (*ApplyResult) ProtoMessage() {}
 
 func (x *ApplyResult) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[19]
+	mi := &file_banyan_v1_state_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1710,7 +1788,7 @@ func (x *ApplyResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyResult.ProtoReflect.Descriptor instead.
 func (*ApplyResult) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{19}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ApplyResult) GetCode() ApplyResult_Code {
@@ -1752,7 +1830,7 @@ var File_banyan_v1_state_proto protoreflect.FileDescriptor
 
 const file_banyan_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x15banyan/v1/state.proto\x12\tbanyan.v1\x1a\x16banyan/v1/record.proto\x1a\x14banyan/v1/spec.proto\"\xba\x05\n" +
+	"\x15banyan/v1/state.proto\x12\tbanyan.v1\x1a\x16banyan/v1/record.proto\x1a\x14banyan/v1/spec.proto\"\xe9\x05\n" +
 	"\x03Run\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12)\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x13.banyan.v1.RunStateR\x05state\x122\n" +
@@ -1776,8 +1854,13 @@ const file_banyan_v1_state_proto_rawDesc = "" +
 	"editedStep\x12!\n" +
 	"\fresumed_step\x18\x11 \x01(\x04R\vresumedStep\x12*\n" +
 	"\x04next\x18\x14 \x01(\v2\x16.banyan.v1.ResolvedRunR\x04next\x12\x1b\n" +
-	"\tnext_step\x18\x15 \x01(\x04R\bnextStep\x12(\n" +
-	"\x06events\x18\x0f \x03(\v2\x10.banyan.v1.EventR\x06events\"O\n" +
+	"\tnext_step\x18\x15 \x01(\x04R\bnextStep\x12-\n" +
+	"\bleft_out\x18\x17 \x03(\v2\x12.banyan.v1.LeftOutR\aleftOut\x12(\n" +
+	"\x06events\x18\x0f \x03(\v2\x10.banyan.v1.EventR\x06events\"C\n" +
+	"\aLeftOut\x12\x14\n" +
+	"\x05spike\x18\x01 \x01(\x04R\x05spike\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\x04R\x04from\x12\x0e\n" +
+	"\x02to\x18\x03 \x01(\x04R\x02to\"O\n" +
 	"\tRankPlace\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\rR\x04rank\x12\x16\n" +
 	"\x06worker\x18\x02 \x01(\tR\x06worker\x12\x16\n" +
@@ -1861,7 +1944,7 @@ const file_banyan_v1_state_proto_rawDesc = "" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x02 \x01(\x04R\n" +
-	"generation\"\x8d\x01\n" +
+	"generation\"\xa3\x01\n" +
 	"\rEndGeneration\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x1e\n" +
 	"\n" +
@@ -1869,7 +1952,8 @@ const file_banyan_v1_state_proto_rawDesc = "" +
 	"generation\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1c\n" +
 	"\tblameless\x18\x05 \x01(\bR\tblameless\x12\x14\n" +
-	"\x05fatal\x18\x04 \x01(\bR\x05fatal\"^\n" +
+	"\x05fatal\x18\x04 \x01(\bR\x05fatal\x12\x14\n" +
+	"\x05spike\x18\x06 \x01(\x04R\x05spike\"^\n" +
 	"\x10CommitCheckpoint\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x128\n" +
 	"\n" +
@@ -1929,69 +2013,71 @@ func file_banyan_v1_state_proto_rawDescGZIP() []byte {
 }
 
 var file_banyan_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_banyan_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_banyan_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_banyan_v1_state_proto_goTypes = []any{
 	(RunState)(0),                 // 0: banyan.v1.RunState
 	(ApplyResult_Code)(0),         // 1: banyan.v1.ApplyResult.Code
 	(*Run)(nil),                   // 2: banyan.v1.Run
-	(*RankPlace)(nil),             // 3: banyan.v1.RankPlace
-	(*CheckpointRef)(nil),         // 4: banyan.v1.CheckpointRef
-	(*WorkerInfo)(nil),            // 5: banyan.v1.WorkerInfo
-	(*ClusterState)(nil),          // 6: banyan.v1.ClusterState
-	(*RequestRecord)(nil),         // 7: banyan.v1.RequestRecord
-	(*Command)(nil),               // 8: banyan.v1.Command
-	(*LaunchRun)(nil),             // 9: banyan.v1.LaunchRun
-	(*StopRun)(nil),               // 10: banyan.v1.StopRun
-	(*ResumeRun)(nil),             // 11: banyan.v1.ResumeRun
-	(*SetWeights)(nil),            // 12: banyan.v1.SetWeights
-	(*RegisterWorker)(nil),        // 13: banyan.v1.RegisterWorker
-	(*AssignGeneration)(nil),      // 14: banyan.v1.AssignGeneration
-	(*MarkRunning)(nil),           // 15: banyan.v1.MarkRunning
-	(*EndGeneration)(nil),         // 16: banyan.v1.EndGeneration
-	(*CommitCheckpoint)(nil),      // 17: banyan.v1.CommitCheckpoint
-	(*RetireCheckpoint)(nil),      // 18: banyan.v1.RetireCheckpoint
-	(*MarkCheckpointCorrupt)(nil), // 19: banyan.v1.MarkCheckpointCorrupt
-	(*FinishRun)(nil),             // 20: banyan.v1.FinishRun
-	(*ApplyResult)(nil),           // 21: banyan.v1.ApplyResult
-	(*ResolvedRun)(nil),           // 22: banyan.v1.ResolvedRun
-	(*Event)(nil),                 // 23: banyan.v1.Event
+	(*LeftOut)(nil),               // 3: banyan.v1.LeftOut
+	(*RankPlace)(nil),             // 4: banyan.v1.RankPlace
+	(*CheckpointRef)(nil),         // 5: banyan.v1.CheckpointRef
+	(*WorkerInfo)(nil),            // 6: banyan.v1.WorkerInfo
+	(*ClusterState)(nil),          // 7: banyan.v1.ClusterState
+	(*RequestRecord)(nil),         // 8: banyan.v1.RequestRecord
+	(*Command)(nil),               // 9: banyan.v1.Command
+	(*LaunchRun)(nil),             // 10: banyan.v1.LaunchRun
+	(*StopRun)(nil),               // 11: banyan.v1.StopRun
+	(*ResumeRun)(nil),             // 12: banyan.v1.ResumeRun
+	(*SetWeights)(nil),            // 13: banyan.v1.SetWeights
+	(*RegisterWorker)(nil),        // 14: banyan.v1.RegisterWorker
+	(*AssignGeneration)(nil),      // 15: banyan.v1.AssignGeneration
+	(*MarkRunning)(nil),           // 16: banyan.v1.MarkRunning
+	(*EndGeneration)(nil),         // 17: banyan.v1.EndGeneration
+	(*CommitCheckpoint)(nil),      // 18: banyan.v1.CommitCheckpoint
+	(*RetireCheckpoint)(nil),      // 19: banyan.v1.RetireCheckpoint
+	(*MarkCheckpointCorrupt)(nil), // 20: banyan.v1.MarkCheckpointCorrupt
+	(*FinishRun)(nil),             // 21: banyan.v1.FinishRun
+	(*ApplyResult)(nil),           // 22: banyan.v1.ApplyResult
+	(*ResolvedRun)(nil),           // 23: banyan.v1.ResolvedRun
+	(*Event)(nil),                 // 24: banyan.v1.Event
 }
 var file_banyan_v1_state_proto_depIdxs = []int32{
 	0,  // 0: banyan.v1.Run.state:type_name -> banyan.v1.RunState
-	22, // 1: banyan.v1.Run.resolved:type_name -> banyan.v1.ResolvedRun
-	3,  // 2: banyan.v1.Run.ranks:type_name -> banyan.v1.RankPlace
-	4,  // 3: banyan.v1.Run.checkpoints:type_name -> banyan.v1.CheckpointRef
-	22, // 4: banyan.v1.Run.next:type_name -> banyan.v1.ResolvedRun
-	23, // 5: banyan.v1.Run.events:type_name -> banyan.v1.Event
-	2,  // 6: banyan.v1.ClusterState.runs:type_name -> banyan.v1.Run
-	5,  // 7: banyan.v1.ClusterState.workers:type_name -> banyan.v1.WorkerInfo
-	7,  // 8: banyan.v1.ClusterState.requests:type_name -> banyan.v1.RequestRecord
-	9,  // 9: banyan.v1.Command.launch:type_name -> banyan.v1.LaunchRun
-	10, // 10: banyan.v1.Command.stop:type_name -> banyan.v1.StopRun
-	11, // 11: banyan.v1.Command.resume:type_name -> banyan.v1.ResumeRun
-	13, // 12: banyan.v1.Command.register_worker:type_name -> banyan.v1.RegisterWorker
-	14, // 13: banyan.v1.Command.assign:type_name -> banyan.v1.AssignGeneration
-	15, // 14: banyan.v1.Command.running:type_name -> banyan.v1.MarkRunning
-	16, // 15: banyan.v1.Command.end_generation:type_name -> banyan.v1.EndGeneration
-	17, // 16: banyan.v1.Command.commit_checkpoint:type_name -> banyan.v1.CommitCheckpoint
-	18, // 17: banyan.v1.Command.retire_checkpoint:type_name -> banyan.v1.RetireCheckpoint
-	19, // 18: banyan.v1.Command.mark_corrupt:type_name -> banyan.v1.MarkCheckpointCorrupt
-	20, // 19: banyan.v1.Command.finish:type_name -> banyan.v1.FinishRun
-	12, // 20: banyan.v1.Command.set_weights:type_name -> banyan.v1.SetWeights
-	22, // 21: banyan.v1.LaunchRun.resolved:type_name -> banyan.v1.ResolvedRun
-	22, // 22: banyan.v1.ResumeRun.resolved:type_name -> banyan.v1.ResolvedRun
-	22, // 23: banyan.v1.SetWeights.resolved:type_name -> banyan.v1.ResolvedRun
-	5,  // 24: banyan.v1.RegisterWorker.worker:type_name -> banyan.v1.WorkerInfo
-	3,  // 25: banyan.v1.AssignGeneration.ranks:type_name -> banyan.v1.RankPlace
-	4,  // 26: banyan.v1.CommitCheckpoint.checkpoint:type_name -> banyan.v1.CheckpointRef
-	0,  // 27: banyan.v1.FinishRun.state:type_name -> banyan.v1.RunState
-	1,  // 28: banyan.v1.ApplyResult.code:type_name -> banyan.v1.ApplyResult.Code
-	23, // 29: banyan.v1.ApplyResult.events:type_name -> banyan.v1.Event
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	23, // 1: banyan.v1.Run.resolved:type_name -> banyan.v1.ResolvedRun
+	4,  // 2: banyan.v1.Run.ranks:type_name -> banyan.v1.RankPlace
+	5,  // 3: banyan.v1.Run.checkpoints:type_name -> banyan.v1.CheckpointRef
+	23, // 4: banyan.v1.Run.next:type_name -> banyan.v1.ResolvedRun
+	3,  // 5: banyan.v1.Run.left_out:type_name -> banyan.v1.LeftOut
+	24, // 6: banyan.v1.Run.events:type_name -> banyan.v1.Event
+	2,  // 7: banyan.v1.ClusterState.runs:type_name -> banyan.v1.Run
+	6,  // 8: banyan.v1.ClusterState.workers:type_name -> banyan.v1.WorkerInfo
+	8,  // 9: banyan.v1.ClusterState.requests:type_name -> banyan.v1.RequestRecord
+	10, // 10: banyan.v1.Command.launch:type_name -> banyan.v1.LaunchRun
+	11, // 11: banyan.v1.Command.stop:type_name -> banyan.v1.StopRun
+	12, // 12: banyan.v1.Command.resume:type_name -> banyan.v1.ResumeRun
+	14, // 13: banyan.v1.Command.register_worker:type_name -> banyan.v1.RegisterWorker
+	15, // 14: banyan.v1.Command.assign:type_name -> banyan.v1.AssignGeneration
+	16, // 15: banyan.v1.Command.running:type_name -> banyan.v1.MarkRunning
+	17, // 16: banyan.v1.Command.end_generation:type_name -> banyan.v1.EndGeneration
+	18, // 17: banyan.v1.Command.commit_checkpoint:type_name -> banyan.v1.CommitCheckpoint
+	19, // 18: banyan.v1.Command.retire_checkpoint:type_name -> banyan.v1.RetireCheckpoint
+	20, // 19: banyan.v1.Command.mark_corrupt:type_name -> banyan.v1.MarkCheckpointCorrupt
+	21, // 20: banyan.v1.Command.finish:type_name -> banyan.v1.FinishRun
+	13, // 21: banyan.v1.Command.set_weights:type_name -> banyan.v1.SetWeights
+	23, // 22: banyan.v1.LaunchRun.resolved:type_name -> banyan.v1.ResolvedRun
+	23, // 23: banyan.v1.ResumeRun.resolved:type_name -> banyan.v1.ResolvedRun
+	23, // 24: banyan.v1.SetWeights.resolved:type_name -> banyan.v1.ResolvedRun
+	6,  // 25: banyan.v1.RegisterWorker.worker:type_name -> banyan.v1.WorkerInfo
+	4,  // 26: banyan.v1.AssignGeneration.ranks:type_name -> banyan.v1.RankPlace
+	5,  // 27: banyan.v1.CommitCheckpoint.checkpoint:type_name -> banyan.v1.CheckpointRef
+	0,  // 28: banyan.v1.FinishRun.state:type_name -> banyan.v1.RunState
+	1,  // 29: banyan.v1.ApplyResult.code:type_name -> banyan.v1.ApplyResult.Code
+	24, // 30: banyan.v1.ApplyResult.events:type_name -> banyan.v1.Event
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_banyan_v1_state_proto_init() }
@@ -2001,7 +2087,7 @@ func file_banyan_v1_state_proto_init() {
 	}
 	file_banyan_v1_record_proto_init()
 	file_banyan_v1_spec_proto_init()
-	file_banyan_v1_state_proto_msgTypes[6].OneofWrappers = []any{
+	file_banyan_v1_state_proto_msgTypes[7].OneofWrappers = []any{
 		(*Command_Launch)(nil),
 		(*Command_Stop)(nil),
 		(*Command_Resume)(nil),
@@ -2021,7 +2107,7 @@ func file_banyan_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_banyan_v1_state_proto_rawDesc), len(file_banyan_v1_state_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
