@@ -19,6 +19,11 @@ type Group interface {
 	// len(send[r]) here == len(recv[me]) there; 0 sends nothing. send[me] is copied to recv[me].
 	// It is the moving half of the ordered reduce-scatter.
 	AllToAll(recv, send [][]float32) Handle
+	// AllToAllFunc is AllToAll for arrivals that nobody needs to keep, such as partials to be
+	// added: what rank r sends, counts[r] elements, goes to take, piece by piece, and no memory is
+	// needed for it. counts[Rank()] is 0 and send[Rank()] empty. The ranks of one operation may
+	// differ in whether they call it or AllToAll.
+	AllToAllFunc(counts []int, send [][]float32, take Take) Handle
 	// AllGatherBytes is AllGather of small, variable-size byte vectors (loss sums, flags, digests).
 	// It blocks and returns every rank's vector, by rank.
 	AllGatherBytes(ctx context.Context, mine []byte) ([][]byte, error)
@@ -31,6 +36,16 @@ type Group interface {
 	// not take it for a death. A process that ends without Close counts as dead.
 	Close() error
 }
+
+// PieceElements is the length of the pieces that Take gets, but for the last of a slice: 128 KiB,
+// which are still in a cache when they have arrived.
+const PieceElements = 32 << 10
+
+// Take gets elements [at, at+len(part)) of what a rank sent; at is a multiple of PieceElements.
+// Pieces of one rank come one after another, in order, while those of other ranks come at the same
+// time. part is Take's until it returns, and may be changed. It must not wait for other ranks. An
+// error aborts the group. The last call has returned when Wait does.
+type Take func(from Rank, at int, part []float32) error
 
 // Handle is an operation under way.
 type Handle interface {

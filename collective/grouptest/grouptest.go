@@ -35,6 +35,8 @@ func Run(t *testing.T, open Factory) {
 		{"AllGather", testAllGather},
 		{"AllGatherInPlace", testAllGatherInPlace},
 		{"AllToAll", testAllToAll},
+		{"AllToAllFunc", testAllToAllFunc},
+		{"AllToAllFuncRefused", testAllToAllFuncRefused},
 		{"ManyInFlight", testManyInFlight},
 		{"AllGatherBytes", testAllGatherBytes},
 		{"Barrier", testBarrier},
@@ -164,7 +166,9 @@ func testAllGatherInPlace(t *testing.T, groups []collective.Group) {
 }
 
 // pairSize is the number of elements from one rank to another: any, also 0.
-func pairSize(from, to, op int) int { return []int{0, 1, 333, 70001}[(from*3+to*5+op)%4] }
+func pairSize(from, to, op int) int {
+	return []int{0, 1, 333, 9*collective.PieceElements + 17}[(from*3+to*5+op)%4]
+}
 
 func testAllToAll(t *testing.T, groups []collective.Group) {
 	for op := range 5 {

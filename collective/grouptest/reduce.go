@@ -107,7 +107,7 @@ func reduce(ctx context.Context, g collective.Group) ([]float32, error) {
 				continue
 			}
 			p := all[r][round]
-			if err := sum.Put(p.leaf, p.index, p.count, recv[r], true); err != nil {
+			if err := sum.Put(p.leaf, p.index, p.count, recv[r], tree.Given); err != nil {
 				return nil, err
 			}
 		}

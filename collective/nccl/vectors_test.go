@@ -41,7 +41,7 @@ func shard(rank, world int) tree.Range {
 func onHost(t *testing.T) []float32 {
 	sum := tree.NewSum(leaves, tree.NewFloats(chunks*chunk))
 	for leaf := range leaves {
-		if err := sum.Put(leaf, 0, 1, partial(leaf), true); err != nil {
+		if err := sum.Put(leaf, 0, 1, partial(leaf), tree.Given); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -172,7 +172,7 @@ func (d *deviceRank) exchange(round int, sum *tree.Sum[cuda.Addr], v *nccl.Vecto
 		return err
 	}
 	for leaf, x := range moved {
-		if err := sum.Put(leaf, 0, 1, x, true); err != nil {
+		if err := sum.Put(leaf, 0, 1, x, tree.Given); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -131,27 +132,63 @@ func BenchmarkAllGather(b *testing.B) {
 	})
 }
 
-// BenchmarkAllToAllSum is the reduce-scatter: one partial a rank, added by the owner.
+// BenchmarkAllToAllSum is the reduce-scatter: one partial a rank, added by the owner as it comes.
 func BenchmarkAllToAllSum(b *testing.B) {
 	benchmark(b, func(g collective.Group, part, iters int) error {
-		sum := tree.NewSum(g.Size(), tree.NewFloats(part))
-		recv, send := make([][]float32, g.Size()), make([][]float32, g.Size())
-		for r := range recv {
-			recv[r], send[r] = make([]float32, part), make([]float32, part)
+		sum := tree.NewPieces(g.Size(), part, collective.PieceElements, floats())
+		me, own, send := int(g.Rank()), make([]float32, part), make([][]float32, g.Size())
+		counts := slices.Repeat([]int{part}, g.Size())
+		counts[me] = 0
+		for r := range send {
+			if r != me {
+				send[r] = make([]float32, part)
+			}
 		}
+		of := func(r collective.Rank) tree.Partial { return tree.Partial{Leaf: int(r), Count: 1} }
 		for range iters {
-			if err := g.AllToAll(recv, send).Wait(context.Background()); err != nil {
+			if err := sum.Put(of(g.Rank()), own, tree.Kept); err != nil {
 				return err
 			}
-			for r := range recv {
-				if err := sum.Put(r, 0, 1, recv[r], false); err != nil {
-					return err
-				}
+			err := g.AllToAllFunc(counts, send,
+				func(from collective.Rank, at int, v []float32) error {
+					return sum.PutPiece(of(from), at, v, tree.Lent)
+				}).Wait(context.Background())
+			if err != nil {
+				return err
 			}
 			sum.Reset()
 		}
 		return nil
 	})
+}
+
+// locked makes tree.Floats fit for several goroutines.
+type locked struct {
+	mu sync.Mutex
+	*tree.Floats
+}
+
+func (l *locked) Take() ([]float32, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Floats.Take()
+}
+
+func (l *locked) Give(v []float32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.Floats.Give(v)
+}
+
+// floats makes Vectors of n elements, one an n.
+func floats() func(n int) tree.Vectors[[]float32] {
+	of := map[int]*locked{}
+	return func(n int) tree.Vectors[[]float32] {
+		if of[n] == nil {
+			of[n] = &locked{Floats: tree.NewFloats(n)}
+		}
+		return of[n]
+	}
 }
 
 func BenchmarkBarrier(b *testing.B) {

@@ -16,9 +16,11 @@
 // The higher rank of a pair dials the lower and sends a hello (hello.go: magic, version, run,
 // generation, rank, target, world, checksum). The lower answers a welcome, or a refusal with its
 // reason, which both sides log. Bytes that are no hello are closed without an answer. After the
-// welcome both sides send frames (frame.go): a header of 64 bytes that names kind, sender, group,
-// operation and lengths and carries a checksum of the payload (XXH3) and of itself (CRC-32C), then
-// at most 1 MiB of payload, which goes from and to the callers' slices without a copy of ours.
+// welcome both sides send frames (frame.go): a header of 128 bytes that names kind, sender,
+// group, operation and lengths and carries checksums of the payload (XXH3, one a block of 128
+// KiB) and of itself (CRC-32C), then at most 1 MiB of payload, which goes from and to the
+// callers' slices without a copy of ours; or, with AllToAllFunc, from one piece of memory a peer
+// to whoever takes it. A block is checked as soon as it has come, and no one gets it before.
 // float32 travels as little-endian memory; Listen refuses big-endian hosts.
 //
 // An operation is one message a pair and direction, an empty one too: so both sides of every pair
@@ -33,10 +35,11 @@
 // ranks have posted it or will, since posting never blocks and a rank waits only for operations it
 // has posted, which are older; everything before it on the connection is finished; so the sender
 // can send, and the receiver can take. Senders never wait for receivers of the same rank, nor one
-// pair for another.
-// Memory beyond the callers' buffers is the vectors of AllGatherBytes (at most 16 MiB each) and the
-// kernel's socket buffers. Those are left to the kernel's own tuning: a size set by hand is cut to
-// net.core.{r,w}mem_max, often 208 KiB, and turns the tuning off.
+// pair for another, but for a moment in AllToAllFunc (pace.go).
+// Memory beyond the callers' buffers is the vectors of AllGatherBytes (at most 16 MiB each), a
+// piece of 128 KiB a peer and the kernel's socket buffers. Those are left to the kernel's own
+// tuning: a size set by hand is cut to net.core.{r,w}mem_max, often 208 KiB, and turns the tuning
+// off.
 //
 // # Failures
 //

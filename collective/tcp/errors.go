@@ -37,6 +37,9 @@ var (
 	ErrLeft = errors.New("peer has left")
 )
 
+// errTake is in the chain when the caller of AllToAllFunc refused a piece.
+var errTake = errors.New("piece refused")
+
 // ErrClosed is the cause after Close.
 var ErrClosed = errors.New("group closed")
 

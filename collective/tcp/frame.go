@@ -10,13 +10,22 @@ import (
 )
 
 const (
-	// headerLen is a cache line, so that payloads lie in the stream as they lie in memory: the
+	// headerLen is two cache lines, so that payloads lie in the stream as they lie in memory: the
 	// kernel copies them at half the speed otherwise, on some processors.
-	headerLen = 64
+	headerLen = 128
 	crcAt     = headerLen - 4
-	// maxChunk is the payload of one frame: small enough to stay in a cache between the checksum and
-	// the copy, large enough that headers and system calls do not show.
-	maxChunk = 1 << 20
+	// blockLen is what one checksum covers, and what a receiver hands on at once: it stays in the
+	// second level of the caches between the system call, the checksum and whoever uses it.
+	blockLen = 4 * collective.PieceElements
+	// maxBlocks make a frame. Fewer would wake the receiver more often than it likes.
+	maxBlocks = 8
+	maxChunk  = maxBlocks * blockLen
+)
+
+// Where the checksums of a header are, and how many bytes after them mean nothing yet.
+const (
+	sumsAt   = 40
+	reserved = crcAt - sumsAt - 8*maxBlocks
 )
 
 // kind says what a frame belongs to.
@@ -45,17 +54,19 @@ func (k kind) String() string {
 // header is the head of a frame:
 //
 //	kind u8 | zero u8 x3 | sender u32 | group u64 | seq u64 | total u64 | payload length u32 |
-//	zero u32 | XXH3 of the payload u64 | zero x12 | CRC-32C of all before, u32
+//	zero u32 | XXH3 u64 of each block of the payload, zero where there is none | zero |
+//	CRC-32C of all before, u32
 //
-// Frames of one operation follow each other; their payloads, in order, are total bytes.
+// Frames of one operation follow each other; their payloads, in order, are total bytes. All but the
+// last are full, and so are all blocks but the last.
 type header struct {
 	kind   kind
 	sender collective.Rank
-	group  uint64 // groupTag of run and generation
-	seq    uint64 // number of the operation, from 1
-	total  uint64 // bytes of the operation from this sender to this receiver
-	length uint32 // bytes of payload in this frame
-	sum    uint64 // of the payload
+	group  uint64    // groupTag of run and generation
+	seq    uint64    // number of the operation, from 1
+	total  uint64    // bytes of the operation from this sender to this receiver
+	length uint32    // bytes of payload in this frame
+	sums   blockSums // of the payload
 }
 
 // groupTag condenses run and generation, so that each frame names its group.
@@ -74,7 +85,9 @@ func (h *header) encode(b *[headerLen]byte) {
 	le.PutUint64(b[16:], h.seq)
 	le.PutUint64(b[24:], h.total)
 	le.PutUint32(b[32:], h.length)
-	le.PutUint64(b[40:], h.sum)
+	for i, sum := range h.sums {
+		le.PutUint64(b[sumsAt+8*i:], sum)
+	}
 	le.PutUint32(b[crcAt:], crc32.Checksum(b[:crcAt], castagnoli))
 }
 
@@ -89,12 +102,15 @@ func decodeHeader(b *[headerLen]byte) (header, error) {
 	h := header{
 		kind: kind(b[0]), sender: collective.Rank(le.Uint32(b[4:])), group: le.Uint64(b[8:]),
 		seq: le.Uint64(b[16:]), total: le.Uint64(b[24:]), length: le.Uint32(b[32:]),
-		sum: le.Uint64(b[40:]),
+	}
+	for i := range h.sums {
+		h.sums[i] = le.Uint64(b[sumsAt+8*i:])
 	}
 	switch {
 	case h.kind == kindNone || h.kind >= kindEnd:
 		return header{}, fmt.Errorf("%w: kind %d", ErrCorrupt, h.kind)
-	case b[1]|b[2]|b[3] != 0 || le.Uint32(b[36:]) != 0 || [12]byte(b[48:]) != [12]byte{}:
+	case b[1]|b[2]|b[3] != 0 || le.Uint32(b[36:]) != 0 ||
+		[reserved]byte(b[sumsAt+8*maxBlocks:]) != [reserved]byte{}:
 		return header{}, fmt.Errorf("%w: reserved bytes are set", ErrCorrupt)
 	case h.length > maxChunk:
 		return header{}, fmt.Errorf("%w: payload of %d bytes, at most %d",

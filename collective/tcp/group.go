@@ -142,6 +142,27 @@ func (g *Group) AllToAll(recv, send [][]float32) collective.Handle {
 	return g.post(kindAllToAll, func(r int) []byte { return bytesOf(send[r]) }, parts)
 }
 
+// AllToAllFunc implements collective.Group. Wrong arguments abort the group.
+func (g *Group) AllToAllFunc(counts []int, send [][]float32, take collective.Take,
+) collective.Handle {
+	if len(counts) != g.Size() || len(send) != g.Size() {
+		return g.misuse(kindAllToAll, "%d counts and %d send slices for %d ranks",
+			len(counts), len(send), g.Size())
+	}
+	if counts[g.self] != 0 || len(send[g.self]) != 0 {
+		return g.misuse(kindAllToAll, "rank %d expects %d elements from itself and sends %d",
+			g.self, counts[g.self], len(send[g.self]))
+	}
+	parts, together := make([]recvItem, g.Size()), newPace(counts)
+	for r, n := range counts {
+		if n < 0 {
+			return g.misuse(kindAllToAll, "counts[%d] = %d", r, n)
+		}
+		parts[r].take, parts[r].length, parts[r].pace = take, 4*uint64(n), together
+	}
+	return g.post(kindAllToAll, func(r int) []byte { return bytesOf(send[r]) }, parts)
+}
+
 // AllGatherBytes implements collective.Group, for vectors of at most MaxBytesVector. The result
 // belongs to the caller.
 func (g *Group) AllGatherBytes(ctx context.Context, mine []byte) ([][]byte, error) {
@@ -188,12 +209,16 @@ func (g *Group) post(k kind, send func(rank int) []byte, parts []recvItem) colle
 		return o
 	}
 	o.left.Store(int32(2 * (g.Size() - 1)))
+	var known *sums
+	if k == kindAllGather || k == kindBytes { // one message for all
+		known = &sums{}
+	}
 	g.pending[o.seq] = o
 	for p := range g.others() {
 		part := parts[p.rank]
 		part.op = o
 		p.in.push(part)
-		p.out.push(sendItem{op: o, data: send(int(p.rank))})
+		p.out.push(sendItem{op: o, data: send(int(p.rank)), sums: known})
 	}
 	return o
 }

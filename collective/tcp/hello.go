@@ -16,7 +16,7 @@ import (
 //	magic 8 | version u16 | kind u16 | body length u32 | body | CRC-32C of all before, u32
 const (
 	magic         = "BANYANcg"
-	version       = 2
+	version       = 3
 	prefixLen     = 16
 	maxHelloBody  = 2048
 	maxReason     = 1024

@@ -157,7 +157,7 @@ func TestOtherVersionIsToldWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	answer, err := readMessage(conn)
-	if err != nil || !strings.Contains(answer.reason, "protocol version 3, this is 2") {
+	if err != nil || !strings.Contains(answer.reason, "protocol version 4, this is 3") {
 		t.Fatalf("answer %+v, %v", answer, err)
 	}
 	cancel()

@@ -44,12 +44,17 @@ func (o *op) Wait(ctx context.Context) error {
 type sendItem struct {
 	op   *op
 	data []byte
+	sums *sums // of data, if it goes to others too
 }
 
-// recvItem is the part of an operation that comes from one peer: into data, or, for vectors whose
-// size only the sender knows, into a new slice stored at bytes.
+// recvItem is the part of an operation that comes from one peer: into data; or, for vectors whose
+// size only the sender knows, into a new slice stored at bytes; or length bytes, by pieces, to
+// take.
 type recvItem struct {
-	op    *op
-	data  []byte
-	bytes *[]byte
+	op     *op
+	data   []byte
+	bytes  *[]byte
+	take   collective.Take
+	length uint64
+	pace   *pace // of the operation, with take
 }

@@ -1,13 +1,12 @@
 package tcp
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"sync/atomic"
 	"time"
-
-	"github.com/zeebo/xxh3"
 
 	"github.com/banyan-train/banyan/collective"
 )
@@ -24,6 +23,8 @@ type peer struct {
 	out  *queue[sendItem]
 	in   *queue[recvItem]
 
+	piece []float32 // of the receiver: what AllToAllFunc hands on
+
 	// Watched by the watchdog. Operations end in order on a connection, so a number says it all.
 	sent, received       atomic.Uint64 // sequence number of the last finished operation
 	bytesSent, bytesRead atomic.Uint64
@@ -39,6 +40,16 @@ func (p *peer) fail(o *op, err error) {
 	p.g.Abort(e)
 }
 
+// blame aborts the group because of err, which is the peer's fault unless the caller of the
+// operation refused what it sent.
+func (p *peer) blame(o *op, err error) {
+	if errors.Is(err, errTake) {
+		p.g.Abort(fmt.Errorf("%v: %w", o, err))
+		return
+	}
+	p.fail(o, err)
+}
+
 // send is the sender goroutine. It ends with an abort, or when the group closes and all items are
 // out.
 func (p *peer) send() {
@@ -50,7 +61,7 @@ func (p *peer) send() {
 			return
 		}
 		h := header{kind: item.op.kind, seq: item.op.seq}
-		if whole, err := p.write(h, item.data); err != nil {
+		if whole, err := p.write(h, item.data, item.sums); err != nil {
 			p.g.busy.Done()
 			p.awaitCause()
 			p.fail(item.op, fmt.Errorf("%w: %w", ErrLost, err))
@@ -76,13 +87,17 @@ func (p *peer) awaitCause() {
 
 // write sends data as frames; at least one. It stops when the group is aborted. After an error
 // whole tells whether it stopped between two frames, where an abort frame can follow.
-func (p *peer) write(h header, data []byte) (whole bool, err error) {
+func (p *peer) write(h header, data []byte, known *sums) (whole bool, err error) {
 	h.sender, h.group, h.total = p.g.self, p.g.tag, uint64(len(data))
 	var head [headerLen]byte
-	for first := true; first || len(data) > 0; first = false {
+	for frame := 0; frame == 0 || len(data) > 0; frame++ {
 		chunk := data[:min(len(data), maxChunk)]
 		data = data[len(chunk):]
-		h.length, h.sum = uint32(len(chunk)), xxh3.Hash(chunk)
+		if h.length = uint32(len(chunk)); known == nil {
+			h.sums = sumsOf(chunk)
+		} else {
+			h.sums = known.of(frame, chunk)
+		}
 		h.encode(&head)
 		if h.kind != kindAbort && p.g.isAborted() {
 			return true, collective.ErrAborted
@@ -105,7 +120,7 @@ func (p *peer) goodbye() {
 		defer func() { _ = p.conn.Close() }()
 	}
 	_ = p.conn.SetWriteDeadline(time.Now().Add(goodbyeTime))
-	_, _ = p.write(h, []byte(text[:min(len(text), maxReason)])) // best effort
+	_, _ = p.write(h, []byte(text[:min(len(text), maxReason)]), nil) // best effort
 	if c, ok := p.conn.(interface{ CloseWrite() error }); ok {
 		_ = c.CloseWrite()
 	}
@@ -116,8 +131,8 @@ func (p *peer) goodbye() {
 // ahead is held back by TCP and costs no memory.
 func (p *peer) receive() {
 	defer p.g.busy.Done()
-	// Not buffered: what is left over of a buffer would shift the payloads, and the kernel copies to
-	// an odd address at half the speed on some processors.
+	// Not buffered: what is left over of a buffer would shift the payloads, and the kernel copies
+	// to an odd address at half the speed on some processors.
 	r := &countingReader{p.conn, &p.bytesRead}
 	var head [headerLen]byte
 	for {
@@ -139,7 +154,7 @@ func (p *peer) receive() {
 			return // this rank has closed or aborted, and says so to the peer
 		}
 		if err := p.take(r, item, h, &head); err != nil {
-			p.fail(item.op, err)
+			p.blame(item.op, err)
 			return
 		}
 		p.received.Store(item.op.seq)
@@ -185,55 +200,6 @@ func (p *peer) readHeader(r io.Reader, head *[headerLen]byte) (header, error) {
 		return header{}, fmt.Errorf("%w: frame of rank %d", ErrMismatch, h.sender)
 	}
 	return h, nil
-}
-
-// take receives all of item, whose first header has been read.
-func (p *peer) take(r io.Reader, item recvItem, h header, head *[headerLen]byte) error {
-	if h.seq != item.op.seq || h.kind != item.op.kind {
-		return fmt.Errorf("%w: it calls %v (operation %d), this rank %v",
-			ErrMismatch, h.kind, h.seq, item.op)
-	}
-	dst := item.data
-	switch {
-	case item.bytes == nil && h.total != uint64(len(dst)):
-		return fmt.Errorf("%w: counts differ: it sends %d bytes, this rank expects %d",
-			ErrMismatch, h.total, len(dst))
-	case item.bytes != nil && h.total > MaxBytesVector:
-		return fmt.Errorf("%w: vector of %d bytes, at most %d",
-			ErrMismatch, h.total, MaxBytesVector)
-	case item.bytes != nil:
-		dst = make([]byte, h.total)
-		*item.bytes = dst
-	}
-	total := h.total
-	for {
-		if uint64(h.length) > uint64(len(dst)) {
-			return fmt.Errorf("%w: %d bytes where %d are missing", ErrCorrupt, h.length, len(dst))
-		}
-		chunk := dst[:h.length]
-		dst = dst[h.length:]
-		if _, err := io.ReadFull(r, chunk); err != nil {
-			return fmt.Errorf("%w: %w", ErrLost, err)
-		}
-		if sum := xxh3.Hash(chunk); sum != h.sum {
-			return fmt.Errorf("%w: payload checksum %016x, the sender's is %016x, at byte %d of %d",
-				ErrCorrupt, sum, h.sum, total-uint64(len(dst))-uint64(len(chunk)), total)
-		}
-		if len(dst) == 0 {
-			return nil
-		}
-		var err error
-		if h, err = p.readHeader(r, head); err != nil {
-			return err
-		}
-		if h.kind == kindAbort {
-			return peerCause(r, h)
-		}
-		if h.seq != item.op.seq || h.kind != item.op.kind || h.total != total {
-			return fmt.Errorf("%w: %v (operation %d, %d bytes) inside of %v",
-				ErrCorrupt, h.kind, h.seq, h.total, item.op)
-		}
-	}
 }
 
 // countingReader counts bytes as they come, for the watchdog.

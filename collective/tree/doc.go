@@ -18,8 +18,10 @@
 // The tree is fixed for every V, a power of two or not. Sum holds it as a counter: a node is added
 // the moment both its children are complete, so few buffers live at once (Buffers).
 //
-// Use: one Sum a vector; Put every partial as it arrives; Result after the last; Reset for the
-// next step. The adds are done by a callback, one rounding an element (the kernel's Add).
+// Use: one Sum a vector; Put every partial as it arrives; Result after the last; Reset for the next
+// step. The adds are done by a callback, one rounding an element (the kernel's Add). Pieces is a
+// Sum for partials that arrive in pieces, and leaves the result in the first partial of the rank
+// itself, which needs no other memory for it.
 //
 // Invariant (I3): Result is the same bits for every W and every arrival order, as long as the
 // partials of each single leaf arrive in order. The first partial of a leaf is copied, not added

@@ -81,7 +81,7 @@ func driveToWorst(t *testing.T, sum *Sum[[]float32], leaves int, own Range) {
 	for leaf := own.Lo; leaf <= at; leaf++ {
 		for i := range 2 {
 			if leaf < at || i == 0 {
-				if err := sum.Put(leaf, i, 2, []float32{1}, false); err != nil {
+				if err := sum.Put(leaf, i, 2, []float32{1}, Lent); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -19,28 +19,49 @@ type Vectors[V any] interface {
 	Add(dst, a, b V) error
 }
 
-// node is one node of the fixed tree. Leaves count their partials in next.
+// Claim says what a Sum may do with a partial.
+type Claim uint8
+
+const (
+	// Lent: it is read before Put returns and not kept.
+	Lent Claim = iota
+	// Given: it belongs to the Sum, which keeps it or gives it to Vectors.Give.
+	Given
+	// Kept: the Sum may keep and change it until Reset, but never gives it to Vectors.Give. Where
+	// one of two addends is Kept, the sum goes there, of two into the left: so the result is in the
+	// leftmost. The first partial of a leaf can be Kept, and a subtree; of later ones it means
+	// Lent.
+	Kept
+)
+
+// node is one node of the fixed tree.
 type node struct {
 	lo, hi      int // its leaves
 	parent      int // index, -1 for the root
 	left, right int // indices, inner nodes only
-	next, count int // leaves only: partials taken, partials expected (0 before the first)
+}
+
+// shape is the fixed tree over a number of leaves: nodes[0] is the root.
+type shape struct {
+	nodes []node
+	leaf  []int // leaf number -> index in nodes
 }
 
 // slot is what has come for a node.
 type slot[V any] struct {
-	buf      V
-	held     bool // buf is set
-	complete bool // Invariant: buf, if held, is the node's final sum and nobody adds to it
+	buf         V
+	held        bool  // buf is set
+	claim       Claim // of buf: Given or Kept
+	complete    bool  // Invariant: buf, if held, is the node's final sum and nobody adds to it
+	next, count int   // leaves only: partials taken, partials expected (0 before the first)
 }
 
 // Sum adds the partials of one vector over the fixed tree. It is not safe for concurrent use.
 type Sum[V any] struct {
+	*shape
 	vectors Vectors[V]
-	nodes   []node // nodes[0] is the root
-	slots   []slot[V]
-	leaf    []int // leaf number -> index in nodes
-	live    int   // slots that hold a vector
+	slots   []slot[V] // by node
+	live    int       // slots that hold a vector
 	peak    int
 }
 
@@ -50,14 +71,22 @@ func NewSum[V any](leaves int, vectors Vectors[V]) *Sum[V] {
 	if leaves < 1 || vectors == nil {
 		panic(fmt.Sprintf("tree.NewSum: leaves %d, vectors set: %t", leaves, vectors != nil))
 	}
-	s := &Sum[V]{vectors: vectors, leaf: make([]int, leaves)}
+	s := newSum(newShape(leaves), vectors)
+	return &s
+}
+
+func newSum[V any](of *shape, vectors Vectors[V]) Sum[V] {
+	return Sum[V]{shape: of, vectors: vectors, slots: make([]slot[V], len(of.nodes))}
+}
+
+func newShape(leaves int) *shape {
+	s := &shape{leaf: make([]int, leaves)}
 	s.grow(-1, 0, leaves)
-	s.slots = make([]slot[V], len(s.nodes))
 	return s
 }
 
 // grow appends node [lo, hi) and its subtree, and returns its index.
-func (s *Sum[V]) grow(parent, lo, hi int) int {
+func (s *shape) grow(parent, lo, hi int) int {
 	at := len(s.nodes)
 	s.nodes = append(s.nodes, node{lo: lo, hi: hi, parent: parent})
 	if hi-lo == 1 {
@@ -72,16 +101,15 @@ func (s *Sum[V]) grow(parent, lo, hi int) int {
 }
 
 // Put adds the index-th of count micro-batch partials of leaf. Partials of one leaf come in order;
-// those of different leaves in any order. A given partial belongs to s from now on: it is kept, or
-// goes to Vectors.Give. One that is not given is read before Put returns and not kept. After an
-// error in the chain of ErrOrder s is unchanged and the partial is still the caller's; after
-// another, which comes from Vectors, s is of no more use.
-func (s *Sum[V]) Put(leaf, index, count int, partial V, given bool) error {
+// those of different leaves in any order. After an error in the chain of ErrOrder s is unchanged
+// and the partial is still the caller's; after another, which comes from Vectors, s is of no more
+// use.
+func (s *Sum[V]) Put(leaf, index, count int, partial V, claim Claim) error {
 	if leaf < 0 || leaf >= len(s.leaf) {
 		return fmt.Errorf("put partial: %w: leaf %d of %d", ErrOrder, leaf, len(s.leaf))
 	}
 	at := s.leaf[leaf]
-	n := &s.nodes[at]
+	n := &s.slots[at]
 	switch {
 	case index >= count || index != n.next || (n.count != 0 && count != n.count):
 		return fmt.Errorf("put partial: %w: leaf %d got %d of %d, wants %d of %d",
@@ -94,31 +122,27 @@ func (s *Sum[V]) Put(leaf, index, count int, partial V, given bool) error {
 	last := n.next == n.count
 	if index == 0 {
 		if last {
-			return s.finish(at, partial, given)
+			return s.finish(at, partial, claim)
 		}
-		own, err := s.own(partial, given)
-		if err == nil {
-			s.hold(at, own)
-		}
-		return err
+		return s.hold(at, partial, claim)
 	}
-	sum := s.slots[at].buf
+	sum := n.buf
 	if err := s.vectors.Add(sum, sum, partial); err != nil {
 		return fmt.Errorf("put partial: %w", err)
 	}
-	if given {
+	if claim == Given {
 		s.vectors.Give(partial)
 	}
 	if !last {
 		return nil
 	}
 	s.drop(at)
-	return s.finish(at, sum, true)
+	return s.finish(at, sum, n.claim)
 }
 
 // PutSubtree is Put of all partials of a complete subtree, added up by another Sum: r is one of
 // Subtrees.
-func (s *Sum[V]) PutSubtree(r Range, sum V, given bool) error {
+func (s *Sum[V]) PutSubtree(r Range, sum V, claim Claim) error {
 	at, ok := s.find(r)
 	if !ok {
 		return fmt.Errorf("put subtree: %w: leaves [%d,%d) are no subtree of %d leaves",
@@ -126,18 +150,17 @@ func (s *Sum[V]) PutSubtree(r Range, sum V, given bool) error {
 	}
 	touched := s.covered(at)
 	for _, leaf := range s.leaf[r.Lo:r.Hi] {
-		touched = touched || s.nodes[leaf].next > 0 || s.covered(leaf)
+		touched = touched || s.slots[leaf].next > 0 || s.covered(leaf)
 	}
 	if touched {
 		return fmt.Errorf("put subtree: %w: some of leaves [%d,%d) have come before",
 			ErrOrder, r.Lo, r.Hi)
 	}
-	return s.finish(at, sum, given)
+	return s.finish(at, sum, claim)
 }
 
 // finish marks node at complete with sum v and adds it upwards as far as siblings are complete.
-// owned tells whether v is s's own; if not, it is only read.
-func (s *Sum[V]) finish(at int, v V, owned bool) error {
+func (s *Sum[V]) finish(at int, v V, claim Claim) error {
 	for {
 		s.slots[at].complete = true
 		up := s.nodes[at].parent
@@ -148,45 +171,30 @@ func (s *Sum[V]) finish(at int, v V, owned bool) error {
 		if !s.slots[l].complete || !s.slots[r].complete {
 			break
 		}
-		// Left plus right, always: the order of operands shows in the bits of a NaN.
 		sibling := l
 		if at == l {
 			sibling = r
 		}
-		sum := s.slots[sibling].buf
-		a, b := sum, v
+		other := s.slots[sibling]
+		// Left plus right, always: the order of operands shows in the bits of a NaN.
+		a, b := other.buf, v
 		if at == l {
-			a, b = v, sum
+			a, b = v, other.buf
 		}
-		if err := s.vectors.Add(sum, a, b); err != nil {
+		into, spare := other, slot[V]{buf: v, claim: claim}
+		if claim == Kept && (at == l || other.claim != Kept) {
+			into, spare = spare, into
+		}
+		if err := s.vectors.Add(into.buf, a, b); err != nil {
 			return fmt.Errorf("add partials: %w", err)
 		}
 		s.drop(sibling)
-		if owned {
-			s.vectors.Give(v)
+		if spare.claim == Given {
+			s.vectors.Give(spare.buf)
 		}
-		at, v, owned = up, sum, true
+		at, v, claim = up, into.buf, into.claim
 	}
-	v, err := s.own(v, owned)
-	if err == nil {
-		s.hold(at, v)
-	}
-	return err
-}
-
-// own is v itself if it is s's already, or else a copy.
-func (s *Sum[V]) own(v V, owned bool) (V, error) {
-	if owned {
-		return v, nil
-	}
-	c, err := s.vectors.Take()
-	if err != nil {
-		return v, fmt.Errorf("keep partial: %w", err)
-	}
-	if err := s.vectors.Copy(c, v); err != nil {
-		return v, fmt.Errorf("keep partial: %w", err)
-	}
-	return c, nil
+	return s.hold(at, v, claim)
 }
 
 // covered reports whether a node or one above it is complete.
@@ -200,7 +208,7 @@ func (s *Sum[V]) covered(at int) bool {
 }
 
 // find is the node with exactly these leaves.
-func (s *Sum[V]) find(r Range) (at int, ok bool) {
+func (s *shape) find(r Range) (at int, ok bool) {
 	if r.Lo < 0 || r.Hi > len(s.leaf) || r.Lo >= r.Hi {
 		return 0, false
 	}
@@ -249,21 +257,35 @@ func (s *Sum[V]) Missing() (leaf int, ok bool) {
 func (s *Sum[V]) Reset() {
 	for i := range s.slots {
 		if s.slots[i].held {
-			s.vectors.Give(s.slots[i].buf)
+			if s.slots[i].claim == Given {
+				s.vectors.Give(s.slots[i].buf)
+			}
 			s.drop(i)
 		}
 		s.slots[i].complete = false
-		s.nodes[i].next, s.nodes[i].count = 0, 0
+		s.slots[i].next, s.slots[i].count = 0, 0
 	}
 }
 
 // Peak is the largest number of vectors that s held at once since NewSum.
 func (s *Sum[V]) Peak() int { return s.peak }
 
-func (s *Sum[V]) hold(at int, v V) {
-	s.slots[at].buf, s.slots[at].held = v, true
+// hold keeps v for a node: v itself, or a copy of what is only lent.
+func (s *Sum[V]) hold(at int, v V, claim Claim) error {
+	if claim == Lent {
+		c, err := s.vectors.Take()
+		if err != nil {
+			return fmt.Errorf("keep partial: %w", err)
+		}
+		if err := s.vectors.Copy(c, v); err != nil {
+			return fmt.Errorf("keep partial: %w", err)
+		}
+		v, claim = c, Given
+	}
+	s.slots[at].buf, s.slots[at].claim, s.slots[at].held = v, claim, true
 	s.live++
 	s.peak = max(s.peak, s.live)
+	return nil
 }
 
 func (s *Sum[V]) drop(at int) {

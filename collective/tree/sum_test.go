@@ -67,14 +67,15 @@ func placesOf(rank, world, leaves, micro int) (out []place) {
 	return out
 }
 
-// put hands over a copy of v: given, or lent and spoilt afterwards.
-func put(t *rapid.T, size int, v []float32, f func(v []float32, given bool) error) {
-	given, lent := rapid.Bool().Draw(t, "given"), make([]float32, size)
+// put hands over a copy of v: given, kept, or lent and spoilt afterwards.
+func put(t *rapid.T, size int, v []float32, f func(v []float32, claim Claim) error) {
+	claim := rapid.SampledFrom([]Claim{Lent, Given, Kept}).Draw(t, "claim")
+	lent := make([]float32, size)
 	copy(lent, v)
-	if err := f(lent, given); err != nil {
+	if err := f(lent, claim); err != nil {
 		t.Fatal(err)
 	}
-	if !given { // it must not have been kept
+	if claim == Lent { // it must not have been kept
 		for i := range lent {
 			lent[i] = float32(math.NaN())
 		}
@@ -100,8 +101,8 @@ func deliver(t *rapid.T, sum *Sum[[]float32], partials [][]float32, leaves, worl
 		if _, ok := sum.Result(); ok || sum.Done() {
 			t.Fatalf("done with %d partials to come", left)
 		}
-		put(t, len(partials[0]), partials[p.micro], func(v []float32, given bool) error {
-			return sum.Put(p.leaf, p.index, p.count, v, given)
+		put(t, len(partials[0]), partials[p.micro], func(v []float32, claim Claim) error {
+			return sum.Put(p.leaf, p.index, p.count, v, claim)
 		})
 	}
 }
@@ -117,8 +118,8 @@ func deliverSubtrees(t *rapid.T, sum *Sum[[]float32], partials [][]float32, leav
 	for rank := range world {
 		alone := NewSum(leaves, NewFloats(len(partials[0])))
 		for _, p := range placesOf(rank, world, leaves, len(partials)) {
-			put(t, len(partials[0]), partials[p.micro], func(v []float32, given bool) error {
-				return alone.Put(p.leaf, p.index, p.count, v, given)
+			put(t, len(partials[0]), partials[p.micro], func(v []float32, claim Claim) error {
+				return alone.Put(p.leaf, p.index, p.count, v, claim)
 			})
 		}
 		own := Leaves(rank, world, leaves)
@@ -134,8 +135,8 @@ func deliverSubtrees(t *rapid.T, sum *Sum[[]float32], partials [][]float32, leav
 		}
 	}
 	for _, p := range rapid.Permutation(pieces).Draw(t, "pieces") {
-		put(t, len(partials[0]), p.v, func(v []float32, given bool) error {
-			return sum.PutSubtree(p.r, v, given)
+		put(t, len(partials[0]), p.v, func(v []float32, claim Claim) error {
+			return sum.PutSubtree(p.r, v, claim)
 		})
 	}
 }
@@ -176,7 +177,7 @@ func TestSumDependsOnTheTree(t *testing.T) {
 	// 2^24 + 1 rounds back to 2^24: a running sum loses both ones, the tree keeps them.
 	sum := NewSum(4, NewFloats(1))
 	for leaf, v := range []float32{1 << 24, 0, 1, 1} {
-		if err := sum.Put(leaf, 0, 1, []float32{v}, false); err != nil {
+		if err := sum.Put(leaf, 0, 1, []float32{v}, Lent); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -189,7 +190,7 @@ func TestSumCopiesTheFirstPartial(t *testing.T) {
 	minus0 := float32(math.Copysign(0, -1))
 	sum := NewSum(1, NewFloats(1))
 	for i := range 2 {
-		if err := sum.Put(0, i, 2, []float32{minus0}, false); err != nil {
+		if err := sum.Put(0, i, 2, []float32{minus0}, Lent); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -202,13 +203,13 @@ func TestSumRefusesWhatIsOutOfPlace(t *testing.T) {
 	sum := NewSum(3, NewFloats(2))
 	ok := func(leaf, index, count int) {
 		t.Helper()
-		if err := sum.Put(leaf, index, count, []float32{1, 2}, false); err != nil {
+		if err := sum.Put(leaf, index, count, []float32{1, 2}, Lent); err != nil {
 			t.Fatal(err)
 		}
 	}
 	bad := func(leaf, index, count int) {
 		t.Helper()
-		if err := sum.Put(leaf, index, count, []float32{1, 2}, false); !errors.Is(err, ErrOrder) {
+		if err := sum.Put(leaf, index, count, []float32{1, 2}, Lent); !errors.Is(err, ErrOrder) {
 			t.Fatalf("leaf %d, %d of %d: error %v", leaf, index, count, err)
 		}
 	}
@@ -235,7 +236,7 @@ func TestSumRefusesWhatIsOutOfPlace(t *testing.T) {
 
 func TestSumRefusesSubtreesOutOfPlace(t *testing.T) {
 	sum := NewSum(8, NewFloats(1))
-	put := func(r Range) error { return sum.PutSubtree(r, []float32{1}, false) }
+	put := func(r Range) error { return sum.PutSubtree(r, []float32{1}, Lent) }
 	for _, r := range []Range{{1, 3}, {0, 3}, {-1, 1}, {7, 9}, {4, 4}, {6, 2}} {
 		if err := put(r); !errors.Is(err, ErrOrder) {
 			t.Errorf("%v is no subtree: error %v", r, err)
@@ -246,7 +247,7 @@ func TestSumRefusesSubtreesOutOfPlace(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := sum.Put(6, 0, 2, []float32{1}, false); err != nil {
+	if err := sum.Put(6, 0, 2, []float32{1}, Lent); err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range []Range{{0, 1}, {0, 2}, {0, 4}, {0, 8}, {3, 4}, {6, 7}, {6, 8}, {4, 8}} {
@@ -254,7 +255,7 @@ func TestSumRefusesSubtreesOutOfPlace(t *testing.T) {
 			t.Errorf("%v has come in part: error %v", r, err)
 		}
 	}
-	if err := sum.Put(1, 0, 1, []float32{1}, false); !errors.Is(err, ErrOrder) {
+	if err := sum.Put(1, 0, 1, []float32{1}, Lent); !errors.Is(err, ErrOrder) {
 		t.Errorf("leaf 1 has come with its subtree: error %v", err)
 	}
 	if leaf, ok := sum.Missing(); !ok || leaf != 2 {
@@ -283,7 +284,7 @@ func TestSumRecyclesWhatItWasGiven(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := sum.Put(leaf, i, 2, v, true); err != nil {
+				if err := sum.Put(leaf, i, 2, v, Given); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -299,7 +300,7 @@ func TestSumOfOtherSizesIsAnError(t *testing.T) {
 	for _, sizes := range [][2]int{{1, 2}, {2, 1}, {3, 2}} {
 		sum, failed := NewSum(2, NewFloats(2)), false
 		for leaf, n := range sizes {
-			if err := sum.Put(leaf, 0, 1, make([]float32, n), false); err != nil {
+			if err := sum.Put(leaf, 0, 1, make([]float32, n), Lent); err != nil {
 				failed = true
 				break
 			}
@@ -317,7 +318,7 @@ func BenchmarkSum(b *testing.B) {
 	b.SetBytes(leaves * size * 4)
 	for b.Loop() {
 		for leaf := range leaves {
-			if err := sum.Put(leaf, 0, 1, partial, false); err != nil {
+			if err := sum.Put(leaf, 0, 1, partial, Lent); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -40,7 +40,7 @@ func TestI3_SumPartsIsTheTree(t *testing.T) {
 					for k := range v {
 						v[k] = float32(b.rng.NormFloat64() * math.Exp2(float64(b.rng.IntN(20))))
 					}
-					must(t, 0, sum.Put(lo, i, own.Len(), v, false))
+					must(t, 0, sum.Put(lo, i, own.Len(), v, tree.Lent))
 					parts = append(parts, b.floatVector(v, offset).at)
 					order.Push()
 					if i > 0 {
@@ -74,7 +74,7 @@ func TestTreeIsThatOfCollective(t *testing.T) {
 				x[i] = 1 // Go's own NaNs are not x86's
 			}
 		}
-		must(t, 0, sum.Put(v, 0, 1, x, false))
+		must(t, 0, sum.Put(v, 0, 1, x, tree.Lent))
 		parts = append(parts, b.floatVector(x, 0).at)
 	}
 	y := b.vector(n, 4, 0)

@@ -34,12 +34,6 @@ type member struct {
 	out      kernel.Tensor // of the whole, or of a shard
 }
 
-// How a reduce-scatter is cut: pieces of a shard, some of which are under way while one is added.
-const (
-	pieceElements = 512 << 10
-	piecesAhead   = 3
-)
-
 // patience bounds everything that waits for other ranks.
 const patience = 2 * time.Minute
 
@@ -126,14 +120,13 @@ func (s *server) collective(q *request, repeat int) (answer, error) {
 		return nil, err
 	}
 	var do func(context.Context) error
-	var sums *reduction
+	var sum *reduction
 	switch q.Do {
 	case "all_gather":
 		do = func(ctx context.Context) error { return m.allGather(ctx, s.be, shard) }
 	case "reduce_scatter":
-		sums = newReduction(m, s.be, shard)
-		defer sums.close()
-		do = sums.run
+		sum = newReduction(m, s.be, shard)
+		do = sum.run
 	case "bare":
 		do = func(context.Context) error { return m.bare(s.be, shard) }
 	}
@@ -153,8 +146,13 @@ func (s *server) collective(q *request, repeat int) (answer, error) {
 	}
 	a := answer{"seconds": time.Since(began).Seconds() / float64(repeat),
 		"cpu_seconds": (cpuTime() - used).Seconds() / float64(repeat)}
-	if sums != nil {
-		sums.copyTo(s.be.Host(m.out))
+	if sum != nil { // the own shard holds the sum of every turn: one more, for who wants to see it
+		m.fill(s.be)
+		if err := sum.run(ctx); err != nil {
+			return nil, err
+		}
+		copy(s.be.Host(m.out), sum.own)
+		m.fill(s.be)
 	}
 	return a, nil
 }
@@ -173,12 +171,17 @@ func (m *member) allocate(be kernel.Backend, n int) error {
 			return err
 		}
 	}
+	m.fill(be)
+	copy(be.Host(m.out), be.Host(m.vector))
+	return nil
+}
+
+// fill writes what this rank brings.
+func (m *member) fill(be kernel.Backend) {
 	rank := int(m.group.Rank())
 	for i, v := 0, be.Host(m.vector); i < len(v); i++ {
 		v[i] = float32(i%1000+rank) / 1024
 	}
-	copy(be.Host(m.out), be.Host(m.vector))
-	return nil
 }
 
 func (m *member) allGather(ctx context.Context, be kernel.Backend, shard int) error {
@@ -211,108 +214,53 @@ func (m *member) bare(be kernel.Backend, shard int) error {
 	return all.Wait()
 }
 
-// reduction is the ordered reduce-scatter, as worker/train does it: partials to their owners, who
-// add them over the fixed tree. The result stays with the sums.
+// reduction is the ordered reduce-scatter, as worker/train does it in zero1: partials to their
+// owners, who add them over the fixed tree, as they come, to what they hold themselves.
 type reduction struct {
-	m      *member
-	be     kernel.Backend
-	shard  int
-	pools  map[int]*vectors // by length
-	sums   []*tree.Sum[kernel.Tensor]
-	flying []piece
-}
-
-// piece is elements [at, at+n) of every shard, under way.
-type piece struct {
-	sum    *tree.Sum[kernel.Tensor]
-	handle collective.Handle
-	from   []kernel.Tensor // by rank
+	m    *member
+	sum  *tree.Pieces
+	send [][]float32 // by rank
+	own  []float32
 }
 
 func newReduction(m *member, be kernel.Backend, shard int) *reduction {
-	r := &reduction{m: m, be: be, shard: shard, pools: map[int]*vectors{}}
-	for at := 0; at < shard; at += pieceElements {
-		n := min(pieceElements, shard-at)
-		if r.pools[n] == nil {
-			r.pools[n] = &vectors{be: be, n: n}
-		}
-		r.sums = append(r.sums, tree.NewSum(m.group.Size(), r.pools[n]))
+	world := m.group.Size()
+	pools := map[int]*addends{}
+	r := &reduction{m: m, send: make([][]float32, world)}
+	r.sum = tree.NewPieces(world, shard, collective.PieceElements,
+		func(n int) tree.Vectors[[]float32] {
+			if pools[n] == nil {
+				pools[n] = &addends{be: be, n: n}
+			}
+			return pools[n]
+		})
+	for k := range world {
+		r.send[k] = be.Host(m.vector)[k*shard:][:shard]
 	}
+	me := int(m.group.Rank())
+	r.own, r.send[me] = r.send[me], nil
 	return r
 }
 
 func (r *reduction) run(ctx context.Context) error {
-	for at := 0; at < r.shard || len(r.flying) > 0; at += pieceElements {
-		if at < r.shard {
-			if err := r.launch(at, min(pieceElements, r.shard-at)); err != nil {
-				return err
-			}
-		}
-		if len(r.flying) > piecesAhead || at >= r.shard {
-			if err := r.land(ctx); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (r *reduction) launch(at, n int) error {
-	world, me := r.m.group.Size(), int(r.m.group.Rank())
-	p := piece{sum: r.sums[at/pieceElements], from: make([]kernel.Tensor, world)}
-	p.sum.Reset()
-	send, recv := make([][]float32, world), make([][]float32, world)
-	for k := range world {
-		part := r.m.vector.Slice(k*r.shard+at, k*r.shard+at+n)
-		if k == me {
-			p.from[k] = part
-			continue
-		}
-		v, err := r.pools[n].Take()
-		if err != nil {
-			return err
-		}
-		p.from[k], recv[k], send[k] = v, r.be.Host(v), r.be.Host(part)
-	}
-	p.handle = r.m.group.AllToAll(recv, send)
-	r.flying = append(r.flying, p)
-	return nil
-}
-
-func (r *reduction) land(ctx context.Context) error {
-	p := r.flying[0]
-	if err := p.handle.Wait(ctx); err != nil {
+	me := r.m.group.Rank()
+	r.sum.Reset()
+	if err := r.sum.Put(partialOf(me), r.own, tree.Kept); err != nil {
 		return err
 	}
-	r.flying = r.flying[1:]
-	me := int(r.m.group.Rank())
-	for k, v := range p.from {
-		if k == me {
-			continue
-		}
-		if err := p.sum.Put(k, 0, 1, v, true); err != nil {
-			return err
+	counts := make([]int, len(r.send))
+	for k := range counts {
+		if k != int(me) {
+			counts[k] = len(r.own)
 		}
 	}
-	// The own partial is not the sum's to keep: last, it is added where another lies.
-	return p.sum.Put(me, 0, 1, p.from[me], false)
+	return r.m.group.AllToAllFunc(counts, r.send,
+		func(from collective.Rank, at int, part []float32) error {
+			return r.sum.PutPiece(partialOf(from), at, part, tree.Lent)
+		}).Wait(ctx)
 }
 
-// copyTo writes the own shard of the sum.
-func (r *reduction) copyTo(out []float32) {
-	for i, sum := range r.sums {
-		total, _ := sum.Result()
-		copy(out[i*pieceElements:], r.be.Host(total))
-	}
-}
-
-func (r *reduction) close() {
-	for _, sum := range r.sums {
-		sum.Reset()
-	}
-	for _, p := range r.pools {
-		for _, v := range p.free {
-			r.be.Free(v)
-		}
-	}
+// partialOf is the place of a rank's one partial.
+func partialOf(rank collective.Rank) tree.Partial {
+	return tree.Partial{Leaf: int(rank), Count: 1}
 }

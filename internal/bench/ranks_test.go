@@ -5,13 +5,14 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/banyan-train/banyan/collective"
 	"github.com/banyan-train/banyan/worker/kernel"
 )
 
 // TestRanksMoveAndAdd: what is timed does what it says.
 func TestRanksMoveAndAdd(t *testing.T) {
 	const world = 3
-	const elements = world * (pieceElements + 5) // two pieces a shard
+	const elements = world * (collective.PieceElements + 5) // two pieces a shard
 	ranks := make([]*server, world)
 	peers, bare := make([]string, world), make([]string, world)
 	for r := range ranks {

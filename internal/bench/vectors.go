@@ -1,43 +1,52 @@
 package main
 
 import (
+	"sync"
 	"unsafe"
 
 	"github.com/banyan-train/banyan/collective/tree"
 	"github.com/banyan-train/banyan/worker/kernel"
 )
 
-// vectors is the memory and the arithmetic of a tree.Sum, of the backend.
-type vectors struct {
+// addends is the memory and the arithmetic of the pieces of a sum, of the backend.
+type addends struct {
 	be   kernel.Backend
 	n    int
-	free []kernel.Tensor
+	mu   sync.Mutex
+	free [][]float32
 }
 
-var _ tree.Vectors[kernel.Tensor] = (*vectors)(nil)
+var _ tree.Vectors[[]float32] = (*addends)(nil)
 
 // Take implements tree.Vectors.
-func (v *vectors) Take() (kernel.Tensor, error) {
-	if k := len(v.free); k > 0 {
-		t := v.free[k-1]
-		v.free = v.free[:k-1]
-		return t, nil
+func (a *addends) Take() ([]float32, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if k := len(a.free); k > 0 {
+		v := a.free[k-1]
+		a.free = a.free[:k-1]
+		return v, nil
 	}
-	return v.be.Alloc(v.n, kernel.F32)
+	return make([]float32, a.n), nil
 }
 
 // Give implements tree.Vectors.
-func (v *vectors) Give(t kernel.Tensor) { v.free = append(v.free, t) }
+func (a *addends) Give(v []float32) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.free = append(a.free, v)
+}
 
 // Copy implements tree.Vectors.
-func (v *vectors) Copy(dst, src kernel.Tensor) error {
-	copy(v.be.Host(dst), v.be.Host(src))
+func (a *addends) Copy(dst, src []float32) error {
+	copy(dst, src)
 	return nil
 }
 
 // Add implements tree.Vectors.
-func (v *vectors) Add(dst, a, b kernel.Tensor) error {
-	return v.be.Run([]kernel.Op{kernel.Add(dst, a, b)})
+func (a *addends) Add(dst, x, y []float32) error {
+	a.be.HostAdd(dst, x, y)
+	return nil
 }
 
 // bytesOf is the memory of v.

@@ -12,7 +12,7 @@
 //	    gather.go   parameters of a unit: own shard + peers' shards -> full unit
 //	    model       forward, then backward, unit by unit
 //	    reduce.go   gradient of a unit -> own sums (zero1), or the shard's owners (zero2, zero3)
-//	    flight.go   slices on their way to the owners, who add them in the order of the tree
+//	    flight.go   slices on their way to the owners, who add what comes in the order of the tree
 //	exchange.go     one small all-gather: losses per slot, ledger digests, norm chunks, stop flag
 //	update.go       global norm, clip, AdamW on the own shard
 //	record.go       the step record (rank 0)

@@ -14,32 +14,36 @@ import (
 type flight struct {
 	unit   int
 	handle collective.Handle
-	from   []arrival
-	free   kernel.Tensor // the gradient that is free again after it; zero: none
-}
-
-// arrival is what one rank's slice brings to the own shard.
-type arrival struct {
-	rank    int
-	work    *work      // sharded: a micro-batch
-	subtree tree.Range // whole: a subtree
-	slice   kernel.Tensor
-	given   bool // slice is a vector of the pool, not part of a gradient
+	from   map[collective.Rank]tree.Partial // what each rank sends; those that send nothing are not in
+	free   kernel.Tensor                    // the gradient that is free again after it; zero: none
 }
 
 // sendMicroBatch starts the exchange of one unit's gradient g for a round. A rank without a
 // micro-batch in this round has none and only receives.
 func (r *reducer) sendMicroBatch(unit int, round []*work, g kernel.Tensor) error {
-	f := &flight{unit: unit, free: g}
+	f := &flight{unit: unit, free: g, from: map[collective.Rank]tree.Partial{}}
 	for k, w := range round {
-		if w == nil {
-			continue
+		if w != nil {
+			f.from[collective.Rank(k)] = tree.Partial{Leaf: w.leaf, Index: w.index, Count: w.count}
 		}
-		a := arrival{rank: k, work: w}
-		if k == r.layout.rank {
-			a.slice = g.Slice(r.shards.lo[unit], r.shards.hi[unit])
+	}
+	if g.IsZero() {
+		return r.launch(f, g)
+	}
+	own, claim := g.Slice(r.shards.lo[unit], r.shards.hi[unit]), tree.Lent
+	if r.home[unit].IsZero() { // the first of the step: its copy becomes the sum
+		pool := r.pools.get(own.Len)
+		home, err := pool.Take()
+		if err != nil {
+			return err
 		}
-		f.from = append(f.from, a)
+		if err := pool.Copy(home, own); err != nil {
+			return fmt.Errorf("keep gradient of %s: %w", r.units[unit].Name, err)
+		}
+		own, claim, r.home[unit] = home, tree.Kept, home
+	}
+	if err := r.putOwn(f, own, claim); err != nil {
+		return err
 	}
 	return r.launch(f, g)
 }
@@ -48,23 +52,28 @@ func (r *reducer) sendMicroBatch(unit int, round []*work, g kernel.Tensor) error
 // first of each rank, then the second, and so on.
 func (r *reducer) sendSubtrees(unit int) error {
 	for i, more := 0, true; more; i++ {
-		f, g := &flight{unit: unit}, kernel.Tensor{}
+		f, g := &flight{unit: unit, from: map[collective.Rank]tree.Partial{}}, kernel.Tensor{}
 		more = false
 		for k, subtrees := range r.subtrees {
+			if i < len(subtrees) {
+				f.from[collective.Rank(k)] = tree.Partial{Subtree: subtrees[i]}
+			}
 			more = more || i+1 < len(subtrees)
-			if i >= len(subtrees) {
-				continue
+		}
+		if mine := r.subtrees[r.layout.rank]; i < len(mine) {
+			sum, ok := r.whole[unit].Subtree(mine[i])
+			if !ok {
+				return fmt.Errorf("send gradient of %s: leaves %v are not complete",
+					r.units[unit].Name, mine[i])
 			}
-			a := arrival{rank: k, subtree: subtrees[i]}
-			if k == r.layout.rank {
-				sum, ok := r.whole[unit].Subtree(subtrees[i])
-				if !ok {
-					return fmt.Errorf("send gradient of %s: leaves %v are not complete",
-						r.units[unit].Name, subtrees[i])
-				}
-				g, a.slice = sum, sum.Slice(r.shards.lo[unit], r.shards.hi[unit])
+			g = sum
+			own := g.Slice(r.shards.lo[unit], r.shards.hi[unit])
+			if i == 0 {
+				r.home[unit] = own
 			}
-			f.from = append(f.from, a)
+			if err := r.putOwn(f, own, tree.Kept); err != nil {
+				return err
+			}
 		}
 		if err := r.launch(f, g); err != nil {
 			return err
@@ -73,37 +82,45 @@ func (r *reducer) sendSubtrees(unit int) error {
 	return nil
 }
 
-// launch sends the slices of g, if there is one, to their owners, and receives a vector for each
-// arrival of f that has no slice yet.
+// putOwn adds this rank's own slice before those of others can come.
+func (r *reducer) putOwn(f *flight, own kernel.Tensor, claim tree.Claim) error {
+	partial := f.from[r.group.Rank()]
+	if err := r.sums[f.unit].Put(partial, r.backend.Host(own), claim); err != nil {
+		return fmt.Errorf("add gradient of %s: %w", r.units[f.unit].Name, err)
+	}
+	return nil
+}
+
+// launch sends the slices of g, if there is one, to their owners, and adds what comes.
 func (r *reducer) launch(f *flight, g kernel.Tensor) error {
-	send, recv := make([][]float32, r.layout.world), make([][]float32, r.layout.world)
-	u := r.units[f.unit]
-	mine := r.pools.get(r.shards.hi[f.unit] - r.shards.lo[f.unit])
-	for i := range f.from {
-		a := &f.from[i]
-		if !a.slice.IsZero() {
+	world, me, u := r.layout.world, r.layout.rank, r.units[f.unit]
+	send, counts := make([][]float32, world), make([]int, world)
+	for k := range world {
+		if k == me {
 			continue
 		}
-		slice, err := mine.Take()
-		if err != nil {
-			return err
+		if _, comes := f.from[collective.Rank(k)]; comes {
+			counts[k] = r.shards.hi[f.unit] - r.shards.lo[f.unit]
 		}
-		a.slice, a.given = slice, true
-		recv[a.rank] = r.backend.Host(slice)
-	}
-	for k := range send {
-		if k != r.layout.rank && !g.IsZero() {
+		if !g.IsZero() {
 			to := r.layout.shardOf(u, k)
 			send[k] = r.backend.Host(g.Slice(to.Lo, to.Hi))
 		}
 	}
-	f.handle = r.group.AllToAll(recv, send)
+	sum := r.sums[f.unit]
+	f.handle = r.group.AllToAllFunc(counts, send,
+		func(from collective.Rank, at int, part []float32) error {
+			if err := sum.PutPiece(f.from[from], at, part, tree.Lent); err != nil {
+				return fmt.Errorf("add gradient of %s: %w", u.Name, err)
+			}
+			return nil
+		})
 	r.flying = append(r.flying, f)
 	return nil
 }
 
-// land waits for the oldest flight and adds what it brought, in order of ranks. The order of
-// landing is the order of sending, so a leaf's micro-batches arrive in order.
+// land waits for the oldest flight. What a rank sends of a leaf's micro-batches arrives in the
+// order of sending.
 func (r *reducer) land(ctx context.Context) error {
 	f := r.flying[0]
 	began := time.Now()
@@ -111,18 +128,6 @@ func (r *reducer) land(ctx context.Context) error {
 		return fmt.Errorf("exchange gradient of %s: %w", r.units[f.unit].Name, err)
 	}
 	r.waited += time.Since(began)
-	sum := r.sums[f.unit]
-	for _, a := range f.from {
-		var err error
-		if w := a.work; w != nil {
-			err = sum.Put(w.leaf, w.index, w.count, a.slice, a.given)
-		} else {
-			err = sum.PutSubtree(a.subtree, a.slice, a.given)
-		}
-		if err != nil {
-			return fmt.Errorf("add gradient of %s: %w", r.units[f.unit].Name, err)
-		}
-	}
 	if !f.free.IsZero() {
 		r.pools.get(r.units[f.unit].Size).Give(f.free)
 		if f.unit > 0 {

@@ -16,13 +16,16 @@ import (
 // leaf cannot matter. There are two ways, with the same bits:
 //
 // Sharded (zero2, zero3): each round, every rank sends each owner its slice of one micro-batch's
-// gradient; the owner adds the slices leaf by leaf.
+// gradient; the owner adds the slices leaf by leaf, in a vector of its own.
 //
 // Whole (zero1, fast, and a rank alone): a rank adds its own micro-batches' gradients, whole, over
 // the complete subtrees that its leaves make. When the last round is through with a unit, the
-// slices of these sums go to the owners, who finish the tree. A rank alone has finished it.
+// slices of these sums go to the owners, who finish the tree in their own slices. A rank alone has
+// finished it.
 //
-// Gradients are never copied: what the model wrote is handed to the sum, or sent from where it is.
+// What arrives is added at once, piece by piece, by the goroutines of the group that receive it and
+// beside the model's work: in a cache still, and without memory of its own. Gradients are sent from
+// where the model, or a sum, wrote them.
 type reducer struct {
 	group    collective.Group
 	layout   *layout
@@ -31,7 +34,8 @@ type reducer struct {
 	shards   *shards
 	pools    pools
 	whole    []*tree.Sum[kernel.Tensor] // of whole units, own leaves only; nil when sharded
-	sums     []*tree.Sum[kernel.Tensor] // of own shards; nil for a rank alone
+	sums     []*tree.Pieces             // of own shards; nil for a rank alone
+	home     []kernel.Tensor            // by unit: where sums leaves its result; zero: not known yet
 	grads    []kernel.Tensor            // by unit: what the model is writing; zero: nothing
 	out      int                        // sharded: gradients of units above 0 written or flying
 	flying   []*flight
@@ -46,7 +50,14 @@ const gradientBuffers = 2
 func newReducer(t *trainer) *reducer {
 	r := &reducer{group: t.group, layout: t.layout, units: t.units, backend: t.backend,
 		shards: t.shards, pools: pools{t.backend, map[int]*vectors{}},
-		grads: make([]kernel.Tensor, len(t.units))}
+		grads: make([]kernel.Tensor, len(t.units)), home: make([]kernel.Tensor, len(t.units))}
+	pieces := map[int]*addends{}
+	of := func(n int) tree.Vectors[[]float32] {
+		if pieces[n] == nil {
+			pieces[n] = &addends{backend: t.backend, n: n}
+		}
+		return pieces[n]
+	}
 	for k := range t.layout.world {
 		r.subtrees = append(r.subtrees, tree.Subtrees(t.layout.leaves, t.layout.own(k)))
 	}
@@ -55,8 +66,8 @@ func newReducer(t *trainer) *reducer {
 			r.whole = append(r.whole, tree.NewSum(t.layout.leaves, r.pools.get(u.Size)))
 		}
 		if t.layout.world > 1 {
-			mine := r.pools.get(t.shards.hi[i] - t.shards.lo[i])
-			r.sums = append(r.sums, tree.NewSum(t.layout.leaves, mine))
+			r.sums = append(r.sums, tree.NewPieces(t.layout.leaves,
+				t.shards.hi[i]-t.shards.lo[i], collective.PieceElements, of))
 		}
 	}
 	return r
@@ -67,12 +78,16 @@ func (r *reducer) begin() {
 	r.waited = 0
 	for i := range r.units {
 		r.shards.grad[i] = kernel.Tensor{}
-		if r.whole != nil {
-			r.whole[i].Reset()
-		}
 		if r.sums != nil {
 			r.sums[i].Reset()
 		}
+		switch home := r.home[i]; {
+		case r.whole != nil:
+			r.whole[i].Reset()
+		case !home.IsZero():
+			r.pools.get(home.Len).Give(home)
+		}
+		r.home[i] = kernel.Tensor{}
 	}
 }
 
@@ -104,7 +119,8 @@ func (r *reducer) done(unit int, round []*work, last bool) error {
 		return r.sendMicroBatch(unit, round, g)
 	}
 	if mine != nil {
-		if err := r.whole[unit].Put(mine.leaf, mine.index, mine.count, g, true); err != nil {
+		err := r.whole[unit].Put(mine.leaf, mine.index, mine.count, g, tree.Given)
+		if err != nil {
 			return fmt.Errorf("add gradient of %s: %w", r.units[unit].Name, err)
 		}
 	}
@@ -121,17 +137,19 @@ func (r *reducer) finish(ctx context.Context) error {
 			return err
 		}
 	}
-	sums := r.sums
-	if sums == nil {
-		sums = r.whole
-	}
-	for i, sum := range sums {
-		g, ok := sum.Result()
-		if !ok {
-			leaf, _ := sum.Missing()
-			return fmt.Errorf("add gradient of %s: leaf %d is missing", r.units[i].Name, leaf)
+	for i, u := range r.units {
+		var leaf int
+		var missing bool
+		if r.sums != nil {
+			leaf, missing = r.sums[i].Missing()
+			r.shards.grad[i] = r.home[i]
+		} else {
+			leaf, missing = r.whole[i].Missing()
+			r.shards.grad[i], _ = r.whole[i].Result()
 		}
-		r.shards.grad[i] = g
+		if missing {
+			return fmt.Errorf("add gradient of %s: leaf %d is missing", u.Name, leaf)
+		}
 	}
 	return nil
 }

@@ -5,8 +5,11 @@ package cpu
 #cgo LDFLAGS: -pthread -lm
 #cgo noescape banyan_run
 #cgo nocallback banyan_run
+#cgo noescape banyan_host_add
+#cgo nocallback banyan_host_add
 #include <stdlib.h>
 #include "engine.h"
+#include "host_add.h"
 
 static void *pointer(uintptr_t p) { return (void *)p; }
 */
@@ -151,6 +154,14 @@ func (b *backend) HostHalf(t kernel.Tensor) []uint16 {
 		return nil
 	}
 	return unsafe.Slice((*uint16)(C.pointer(C.uintptr_t(t.Addr))), t.Len)
+}
+
+func (b *backend) HostAdd(dst, x, y []float32) {
+	if len(x) != len(dst) || len(y) != len(dst) {
+		panic(fmt.Sprintf("cpu: add %d and %d elements to %d", len(x), len(y), len(dst)))
+	}
+	first := func(v []float32) *C.float { return (*C.float)(unsafe.SliceData(v)) }
+	C.banyan_host_add(first(dst), first(x), first(y), C.long(len(dst)))
 }
 
 func (b *backend) Close() {

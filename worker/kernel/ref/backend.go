@@ -114,6 +114,13 @@ func (b *Backend) HostHalf(t kernel.Tensor) []uint16 {
 	return s
 }
 
+// HostAdd implements kernel.Backend.
+func (b *Backend) HostAdd(dst, x, y []float32) {
+	for i := range dst {
+		dst[i] = x[i] + y[i]
+	}
+}
+
 // Close forgets all memory.
 func (b *Backend) Close() {
 	b.bases = nil
