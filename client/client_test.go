@@ -220,6 +220,35 @@ func TestI11_EventsOfOneIndexComeOnce(t *testing.T) {
 	expect(t, "cursors", c.asked, "0/0 2/5")
 }
 
+// TestWatchTellsAWaitOnce: every member tells why the run waits anew; the caller hears it when it
+// changes, and again after the run was placed in between.
+func TestWatchTellsAWaitOnce(t *testing.T) {
+	waits := func(why string) *pb.WatchItem {
+		return &pb.WatchItem{Item: &pb.WatchItem_Event{
+			Event: &pb.Event{Kind: pb.EventKind_WAITING, Text: why}}}
+	}
+	calls := 0
+	c := &coordinator{}
+	c.watch = func(_ *pb.WatchRequest, send func(*pb.WatchItem)) error {
+		calls++
+		send(event(pb.EventKind_RUN_LAUNCHED, 5, 0))
+		send(waits("r1 has it"))
+		if calls == 1 {
+			return status.Error(codes.Unavailable, "dies")
+		}
+		send(waits("r2 has it"))
+		send(event(pb.EventKind_GENERATION_ASSIGNED, 6, 0))
+		send(waits("r2 has it"))
+		return nil
+	}
+	var got []string
+	err := connect(t, serve(t, c)).Watch(limited(t), "r", Cursor{}, collect(&got), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "items", got, "RUN_LAUNCHED@5 WAITING@0 WAITING@0 GENERATION_ASSIGNED@6 WAITING@0")
+}
+
 // TestWatchEnds: with a final answer, with the callback's error as it is, with the context.
 func TestWatchEnds(t *testing.T) {
 	refuses := &coordinator{watch: func(*pb.WatchRequest, func(*pb.WatchItem)) error {

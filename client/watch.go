@@ -84,6 +84,7 @@ type seenEvents struct {
 	// that were seen, and a new connection asks for the index once more.
 	index uint64
 	kinds map[pb.EventKind]bool
+	waits string // why the run waits, as it was told last
 }
 
 func newSeenEvents() *seenEvents {
@@ -98,6 +99,11 @@ func takesBack(e *pb.Event) bool {
 
 // before reports whether an event was seen, and notes that it is now.
 func (s *seenEvents) before(e *pb.Event) bool {
+	if e.GetKind() == pb.EventKind_WAITING { // every member tells it anew
+		old := e.GetText() == s.waits
+		s.waits = e.GetText()
+		return old
+	}
 	if e.GetIndex() == 0 {
 		old := e.GetStep() <= s.derived[e.GetKind()]
 		s.derived[e.GetKind()] = max(e.GetStep(), s.derived[e.GetKind()])
@@ -108,6 +114,7 @@ func (s *seenEvents) before(e *pb.Event) bool {
 	}
 	if e.GetIndex() > s.index {
 		s.index = e.GetIndex()
+		s.waits = ""
 		clear(s.kinds)
 	}
 	s.kinds[e.GetKind()] = e.GetIndex() == s.index || s.kinds[e.GetKind()]

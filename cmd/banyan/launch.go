@@ -43,7 +43,7 @@ func launchCommand() *cobra.Command {
 			}
 			if !follow {
 				fmt.Fprintln(cmd.OutOrStdout(), id)
-				return nil
+				return noteWait(cmd, id)
 			}
 			fmt.Fprintf(cmd.ErrOrStderr(), "run %s\n", id)
 			return watch(cmd, id, watchOptions{asJSON: asJSON})

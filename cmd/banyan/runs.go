@@ -113,11 +113,42 @@ func resumeCommand() *cobra.Command {
 		Short: "Resume a stopped, failed or finished run, with recorded edits",
 		Args:  args(1, "RUN"),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			return withClientFor(cmd, resolveTimeout, func(ctx context.Context, c *client.Client) error {
+			err := withClientFor(cmd, resolveTimeout, func(ctx context.Context, c *client.Client) error {
 				return c.Resume(ctx, given[0], set)
 			})
+			if err != nil {
+				return err
+			}
+			return noteWait(cmd, given[0])
 		},
 	}
 	cmd.Flags().StringArrayVar(&set, "set", nil, "edit a field: path=value")
 	return cmd
+}
+
+const (
+	placePoll  = 50 * time.Millisecond
+	placePolls = 10
+)
+
+// noteWait tells a person that a run which was just started gets no devices, and why. The run is
+// under way whatever becomes of the question: no answer is no error.
+func noteWait(cmd *cobra.Command, name string) error {
+	return withClient(cmd, func(ctx context.Context, c *client.Client) error {
+		for polls := 0; ; polls++ {
+			run, err := c.Run(ctx, name)
+			if err != nil || run.GetState() != pb.RunState_PENDING {
+				return nil
+			}
+			if polls == placePolls {
+				_, err = fmt.Fprintf(cmd.ErrOrStderr(), "run %s waits: %s\n", run.GetId(), run.GetReason())
+				return err
+			}
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(placePoll):
+			}
+		}
+	})
 }

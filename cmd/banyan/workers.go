@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/banyan-train/banyan/client"
+	"github.com/banyan-train/banyan/coordinator/state"
 )
 
 func workersCommand() *cobra.Command {
@@ -50,7 +52,7 @@ func statusCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show the coordinators and who leads",
+		Short: "Show the coordinators, who leads, and the runs that are not over",
 		Args:  args(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withClient(cmd, func(ctx context.Context, c *client.Client) error {
@@ -70,10 +72,33 @@ func statusCommand() *cobra.Command {
 					}
 					fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", m.GetId(), m.GetGrpcAddress(), m.GetRaftAddress(), leads)
 				}
-				return w.Flush()
+				if err := w.Flush(); err != nil || s.GetLeaderAddress() == "" {
+					return err
+				}
+				return printUnfinished(ctx, cmd, c)
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON: the coordinators alone")
 	return cmd
+}
+
+// printUnfinished lists the runs that hold devices or wait for some. Any member says who leads;
+// only the leader knows this, and where it does not answer the rest of a status stands.
+func printUnfinished(ctx context.Context, cmd *cobra.Command, c *client.Client) error {
+	runs, err := c.Runs(ctx)
+	if err != nil {
+		_, err = fmt.Fprintf(cmd.ErrOrStderr(), "the runs are not known: %v\n", err)
+		return err
+	}
+	runs = slices.DeleteFunc(runs, state.Over)
+	if len(runs) == 0 {
+		return nil
+	}
+	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "\nRUN\tSTATE\tDEVICES\tREASON")
+	for _, r := range runs {
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", r.GetId(), r.GetState(), len(r.GetRanks()), r.GetReason())
+	}
+	return w.Flush()
 }

@@ -17,7 +17,7 @@ type WorkerView struct {
 	// Busy counts devices in use that Used does not name; they are taken to be the lowest of the
 	// unnamed ones. Next fills Used itself, from the state.
 	Busy int
-	Used []int // indexes of devices in use
+	Used map[int]string // device in use -> the run that holds it
 }
 
 // Placement is one gang: where each rank of the next generation runs.
@@ -91,7 +91,7 @@ func offersOf(class string, workers []WorkerView) []offer {
 func freeDevices(w WorkerView) []int {
 	var free []int
 	for d := range w.Devices {
-		if !slices.Contains(w.Used, d) {
+		if _, used := w.Used[d]; !used {
 			free = append(free, d)
 		}
 	}
@@ -165,28 +165,6 @@ func spread(offers []offer, n int) []*pb.RankPlace {
 		}
 	}
 	return ranks
-}
-
-// waitReason says what is missing, with the numbers a person needs to mend it.
-func waitReason(run *pb.Run, workers []WorkerView, low, free int) string {
-	live, devices, fit := 0, 0, 0
-	for _, w := range workers {
-		if !w.Live {
-			continue
-		}
-		live++
-		devices += w.Devices
-		if run.GetIsaClass() == "" || slices.Contains(w.ISAClasses, run.GetIsaClass()) {
-			fit += w.Devices
-		}
-	}
-	what := "devices of one ISA class"
-	if run.GetIsaClass() != "" {
-		what = "devices of ISA class " + run.GetIsaClass()
-	}
-	return fmt.Sprintf("needs %d free %s, has %d: %d of %s live with %s, %d of which fit "+
-		"the class", low, what, free, live, count(len(workers), "worker"),
-		count(devices, "device"), fit)
 }
 
 func workersOf(ranks []*pb.RankPlace) int {

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/banyan-train/banyan/coordinator/state"
@@ -38,21 +39,22 @@ func (d Decision) Assign(lastSeenStep uint64) *pb.AssignGeneration {
 func Next(st *pb.ClusterState, live []WorkerView) []Decision {
 	views := withUsed(st, live)
 	var out []Decision
-	blocker := ""
+	var blocker *Decision
 	for _, run := range queue(st) {
 		d := Decision{Run: run.Id, Generation: run.Generation + 1,
 			ResumeStep: state.Newest(run).GetStep()}
-		if blocker != "" {
-			d.Reason = fmt.Sprintf("waits behind run %s, which is earlier in the queue", blocker)
+		if blocker != nil {
+			d.Reason = fmt.Sprintf("waits behind run %s, which is earlier in the queue and %s",
+				blocker.Run, blocker.Reason)
 			out = append(out, d)
 			continue
 		}
 		d.Placement, d.Reason, d.Place = Gang(run, views)
 		switch {
 		case d.Place:
-			take(views, d.Placement.Ranks)
+			take(views, run.Id, d.Placement.Ranks)
 		case fitsIdle(run, views):
-			blocker = run.Id
+			blocker = &d
 		}
 		out = append(out, d)
 	}
@@ -84,19 +86,22 @@ func queue(st *pb.ClusterState) []*pb.Run {
 func withUsed(st *pb.ClusterState, live []WorkerView) []WorkerView {
 	views := slices.Clone(live)
 	for i := range views {
-		views[i].Used = slices.Clone(views[i].Used)
+		if views[i].Used = maps.Clone(views[i].Used); views[i].Used == nil {
+			views[i].Used = map[int]string{}
+		}
 	}
 	for _, r := range st.GetRuns() {
-		take(views, r.Ranks)
+		take(views, r.Id, r.Ranks)
 	}
 	return views
 }
 
-func take(views []WorkerView, ranks []*pb.RankPlace) {
+// take marks the devices of ranks as held by a run.
+func take(views []WorkerView, run string, ranks []*pb.RankPlace) {
 	for _, p := range ranks {
-		for i := range views {
-			if v := &views[i]; v.ID == p.Worker && !slices.Contains(v.Used, int(p.Device)) {
-				v.Used = append(v.Used, int(p.Device))
+		for _, v := range views {
+			if v.ID == p.Worker {
+				v.Used[int(p.Device)] = run
 			}
 		}
 	}

@@ -87,8 +87,10 @@ func parseWorker(t *testing.T, words []string) WorkerView {
 		case "isa":
 			w.ISAClasses = strings.Split(v, ",")
 		case "used":
+			w.Used = map[int]string{}
 			for d := range strings.SplitSeq(v, ",") {
-				w.Used = append(w.Used, atoi(t, d))
+				device, run, _ := strings.Cut(d, ":")
+				w.Used[atoi(t, device)] = run
 			}
 		case "lost":
 			w.Live = false

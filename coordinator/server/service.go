@@ -88,13 +88,6 @@ func resolveError(err error) error {
 	return status.Error(codes.InvalidArgument, err.Error())
 }
 
-// explain adds why a waiting run waits, which only the leader knows.
-func (l *lead) explain(run *pb.Run) {
-	if why, ok := l.waiting.Load(run.GetId()); ok && run.GetState() == pb.RunState_PENDING {
-		run.Reason = why.(string)
-	}
-}
-
 // GetRun answers one run by id, or by name when only one run has it.
 func (s runService) GetRun(ctx context.Context, q *pb.GetRunRequest) (*pb.Run, error) {
 	l, err := s.m.leading()

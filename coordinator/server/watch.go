@@ -43,6 +43,7 @@ type watcher struct {
 	events map[uint64]map[pb.EventKind]bool // sent
 	heard  chan struct{}                    // holds a token after an item has come or gone
 	floor  uint64                           // events up to this index were seen by the client
+	sent   uint64                           // items
 
 	resumes    []*pb.Event // known, by index
 	generation uint64      // newest one that resumes are known of
@@ -70,6 +71,7 @@ func (s runService) Watch(q *pb.WatchRequest, stream pb.RunService_WatchServer) 
 	helpers.Go(func() { w.awaitQuiet(ctx, heard, cancel) })
 	if l != nil {
 		helpers.Go(func() { cancel(w.fromHub(ctx, l, run)) })
+		helpers.Go(func() { cancel(w.tellWaits(ctx, l)) })
 	}
 	err = s.m.bus.Follow(ctx, w.run, func(item *pb.WatchItem) error {
 		select {
@@ -235,6 +237,7 @@ func (w *watcher) step(_ context.Context, s *pb.StepRecord) error {
 // put sends an item, and tells awaitQuiet that the watch is alive, however slow its client.
 func (w *watcher) put(item *pb.WatchItem) error {
 	err := w.stream.Send(item)
+	w.sent++
 	select {
 	case w.heard <- struct{}{}:
 	default:

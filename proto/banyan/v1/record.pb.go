@@ -40,7 +40,7 @@ const (
 	EventKind_RUN_RESUMED            EventKind = 11
 	EventKind_CHECKPOINT_RETIRED     EventKind = 12
 	EventKind_CHECKPOINT_CORRUPT     EventKind = 13
-	EventKind_WAITING                EventKind = 14 // the planner cannot place the run; text says why
+	EventKind_WAITING                EventKind = 14 // the planner cannot place the run; text says what it lacks and who has it
 	EventKind_UPDATE_SKIPPED         EventKind = 15 // the spike policy left an update out
 	EventKind_GUARD_ALARM            EventKind = 16 // a held-out set is being forgotten
 	EventKind_WEIGHTS_SET            EventKind = 17 // the mixture changes after `step`
@@ -610,7 +610,7 @@ func (x *Timings) GetWorld() uint32 {
 
 // Event is something that happened to a run. Its index is the Raft index that made it so; 0 for an
 // event that follows from the record of its step, which it precedes, and for one that concerns the
-// moment alone and is not kept (DATA_LATE, DATA_BACK).
+// moment alone and is not kept (DATA_LATE, DATA_BACK, WAITING).
 type Event struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Index      uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
