@@ -60,9 +60,11 @@ func checkpointCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "checkpoint",
 		Short: "Work on one checkpoint: RUN, RUN@STEP or a manifest's URI"}
 	var dtype string
+	var replace replaceFlag
 	exporter := onCheckpoint("export CHECKPOINT DEST",
-		"Write a Hugging Face folder (a directory or s3://...)", 2, exportTo(&dtype))
+		"Write a Hugging Face folder (a directory or s3://...)", 2, exportTo(&dtype, &replace))
 	exporter.Flags().StringVar(&dtype, "dtype", "fp32", "type of the weights: fp32 | bf16")
+	replace.register(exporter)
 	cmd.AddCommand(
 		onCheckpoint("verify CHECKPOINT", "Read every byte back and compare its digests", 1, verify),
 		onCheckpoint("digest CHECKPOINT",
@@ -160,7 +162,7 @@ func digest(ctx context.Context, cmd *cobra.Command, r *checkpoint.Reader, _ sto
 	return err
 }
 
-func exportTo(dtype *string) checkpointAction {
+func exportTo(dtype *string, replace *replaceFlag) checkpointAction {
 	return func(ctx context.Context, cmd *cobra.Command, r *checkpoint.Reader, op store.Opener,
 		rest []string,
 	) error {
@@ -170,6 +172,9 @@ func exportTo(dtype *string) checkpointAction {
 		format, err := hf.ParseFormat(*dtype)
 		if err != nil {
 			return fmt.Errorf("%w: --dtype: %w", errUsage, err)
+		}
+		if err := replace.check(ctx, op, rest[0]); err != nil {
+			return err
 		}
 		if err := export.HuggingFace(ctx, r, op, rest[0], format); err != nil {
 			return err

@@ -19,6 +19,7 @@ const recipeFile = "extend_vocab.json"
 
 type extendOptions struct {
 	storeFlags
+	replace                                  replaceFlag
 	base, tokenizer, init, initOutput, dtype string
 	padTo                                    int
 	seed                                     uint64
@@ -57,6 +58,7 @@ func modelExtendCommand() *cobra.Command {
 		},
 	}
 	o.register(cmd)
+	o.replace.register(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.tokenizer, "tokenizer", "", "the grown tokenizer: its first tokens are the base's")
 	f.StringVar(&o.base, "base-tokenizer", "", "the base's tokenizer (default: in BASE)")
@@ -93,6 +95,12 @@ func (o *extendOptions) run(ctx context.Context, base, dest string) (*recipe, er
 	}
 	op, err := router.New(o.stores())
 	if err != nil {
+		return nil, err
+	}
+	if same(base, dest) {
+		return nil, fmt.Errorf("%w: %s is BASE and DEST; name a new folder", errUsage, dest)
+	}
+	if err := o.replace.check(ctx, op, dest); err != nil {
 		return nil, err
 	}
 	r := &recipe{Model: base, PadTo: o.padTo, Init: input, InitOutput: output, Seed: o.seed}

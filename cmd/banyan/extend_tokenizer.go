@@ -20,6 +20,7 @@ import (
 func tokenizerExtendCommand() *cobra.Command {
 	var o storeFlags
 	var base, add, out string
+	var force bool
 	cmd := &cobra.Command{
 		Use:   "extend --base tokenizer.model --add FILE -o DEST",
 		Short: "Write a SentencePiece model with more pieces: those of another, or one a line",
@@ -40,7 +41,11 @@ func tokenizerExtendCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			dest, err := put(ctx, op, out, merged)
+			dest, err := put(ctx, op, out, merged, force)
+			if errors.Is(err, store.ErrExists) {
+				return fmt.Errorf("%w: %s is there already; name another, or replace it by --force", errUsage,
+					dest)
+			}
 			if err != nil {
 				return err
 			}
@@ -54,11 +59,13 @@ func tokenizerExtendCommand() *cobra.Command {
 	f.StringVar(&base, "base", "", "the tokenizer.model to extend, or its folder")
 	f.StringVar(&add, "add", "", "a tokenizer.model, or a text with one piece a line")
 	f.StringVarP(&out, "out", "o", "", "file ending in .model, or a folder")
+	f.BoolVar(&force, "force", false, "replace a tokenizer.model that is there")
 	return cmd
 }
 
 // put writes tokenizer.model to a file or into a folder.
-func put(ctx context.Context, op store.Opener, out string, data []byte) (string, error) {
+func put(ctx context.Context, op store.Opener, out string, data []byte, force bool,
+) (string, error) {
 	if !strings.HasSuffix(out, ".model") {
 		out = strings.TrimRight(out, "/") + "/tokenizer.model"
 	}
@@ -72,6 +79,6 @@ func put(ctx context.Context, op store.Opener, out string, data []byte) (string,
 	if err != nil {
 		return "", err
 	}
-	_, err = b.Put(ctx, key, bytes.NewReader(data), int64(len(data)), false)
+	_, err = b.Put(ctx, key, bytes.NewReader(data), int64(len(data)), !force)
 	return out, err
 }

@@ -22,6 +22,7 @@ func modelCommand() *cobra.Command {
 
 func modelInitCommand() *cobra.Command {
 	var o storeFlags
+	var replace replaceFlag
 	var config, tokenizer, dtype string
 	var seed uint64
 	var shardBytes int64
@@ -53,6 +54,9 @@ func modelInitCommand() *cobra.Command {
 					return fmt.Errorf("%w: --tokenizer: %w", errUsage, err)
 				}
 			}
+			if err := replace.check(cmd.Context(), opener, given[0]); err != nil {
+				return err
+			}
 			err = hf.WriteAs(cmd.Context(), opener, given[0], cfg, initial(cfg, seed), extra, format)
 			if err != nil {
 				return err
@@ -63,6 +67,7 @@ func modelInitCommand() *cobra.Command {
 		},
 	}
 	o.register(cmd)
+	replace.register(cmd)
 	cmd.Flags().StringVar(&config, "config", "config.json", "Hugging Face config.json")
 	cmd.Flags().StringVar(&tokenizer, "tokenizer", "",
 		"tokenizer that goes with the model: its folder or file")
