@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"unicode/utf8"
 
 	"golang.org/x/text/encoding/unicode"
 
@@ -64,16 +63,11 @@ func eachLine(in io.Reader, out io.Writer, answer lineFunc) error {
 func encodeLine(tok tokenize.Tokenizer, bos, eos []int32) lineFunc {
 	var ids []int32
 	return func(dst, line []byte) ([]byte, error) {
-		var row struct {
-			Text *string `json:"text"`
-		}
-		if err := parseLine(line, &row); err != nil {
+		text, err := textOf(line)
+		if err != nil {
 			return dst, err
 		}
-		if row.Text == nil {
-			return dst, errors.New(`no field "text"; write {"text": "..."}`)
-		}
-		ids = append(tok.Encode(append(ids[:0], bos...), *row.Text), eos...)
+		ids = append(tok.Encode(append(ids[:0], bos...), text), eos...)
 		dst = append(dst, `{"ids":[`...)
 		for i, id := range ids {
 			if i > 0 {
@@ -89,21 +83,9 @@ func encodeLine(tok tokenize.Tokenizer, bos, eos []int32) lineFunc {
 // end inside a character, become U+FFFD.
 func decodeLine(tok tokenize.Tokenizer, bos, eos []int32) lineFunc {
 	return func(dst, line []byte) ([]byte, error) {
-		var row struct {
-			IDs *[]int32 `json:"ids"`
-		}
-		if err := parseLine(line, &row); err != nil {
+		ids, err := idsOf(line, tok.VocabSize())
+		if err != nil {
 			return dst, err
-		}
-		if row.IDs == nil {
-			return dst, errors.New(`no field "ids"; write {"ids": [1, 2]}`)
-		}
-		ids := *row.IDs
-		for i, id := range ids {
-			if id < 0 || int(id) >= tok.VocabSize() {
-				return dst, fmt.Errorf("ids[%d] is %d, outside the vocabulary; the last id is %d",
-					i, id, tok.VocabSize()-1)
-			}
 		}
 		if bos != nil && len(ids) > 0 && ids[0] == bos[0] {
 			ids = ids[1:]
@@ -122,28 +104,5 @@ func decodeLine(tok tokenize.Tokenizer, bos, eos []int32) lineFunc {
 			return dst, err
 		}
 		return append(bytes.TrimSuffix(out.Bytes(), []byte("\n")), '}'), nil
-	}
-}
-
-// parseLine reads one JSON object. encoding/json would let bytes that are no UTF-8 pass as U+FFFD.
-func parseLine(line []byte, row any) error {
-	if !utf8.Valid(line) {
-		return fmt.Errorf("byte %d is not UTF-8; convert the input to UTF-8", invalidAt(line))
-	}
-	if err := json.Unmarshal(line, row); err != nil {
-		return fmt.Errorf("%w; write one JSON object a line", err)
-	}
-	return nil
-}
-
-// invalidAt is the place of the first byte that is not UTF-8, counted from 1.
-func invalidAt(line []byte) int {
-	at := 0
-	for {
-		r, n := utf8.DecodeRune(line[at:])
-		if r == utf8.RuneError && n < 2 {
-			return at + 1
-		}
-		at += n
 	}
 }

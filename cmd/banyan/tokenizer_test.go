@@ -65,20 +65,34 @@ func TestEncodeAndDecodeComeBack(t *testing.T) {
 func TestTokenizerRefuses(t *testing.T) {
 	good := `{"text":"a","ids":[5]}` + "\n"
 	for _, c := range []struct{ command, in, want string }{
-		{"encode", good + `{"txt":"b"}`, `line 2: no field "text"`},
-		{"encode", good + `{"text":null}`, `line 2: no field "text"`},
-		{"encode", good + `[1]`, "line 2"},
-		{"encode", good + "\n" + good, "line 2"},
-		{"encode", good + `{"text`, "line 2"},
+		{"encode", good + `{"txt":"b","n":1}`, `line 2: no field "text", but ["n" "txt"]; write`},
+		{"encode", good + `{"TEXT":"b"}`, `line 2: no field "text", but ["TEXT"]`},
+		{"encode", good + `{}`, `line 2: no field "text"; write {"text": "..."}`},
+		{"encode", good + `{"text":null}`, `line 2: "text" is null, not a string`},
+		{"encode", good + `{"text":7}`, `line 2: "text" is the number 7, not a string`},
+		{"encode", good + `[1]`, "line 2: want a JSON object, found a list"},
+		{"encode", good + `null`, "line 2: want a JSON object, found null"},
+		{"encode", good + "\n" + good, "line 2: want a JSON object, the line is empty"},
+		{"encode", good + "\ufeff" + good, "line 2: want a JSON object, the line begins with a byte"},
+		{"encode", good + `{"text`, "line 2: want a JSON object, the line ends in the middle of it"},
+		{"encode", good + `{"text":好}`, "line 2: want a JSON object, byte 9 ('好') is not JSON"},
+		{"encode", good + `{"text":"a"} x`, "line 2: want a JSON object, byte 14 ('x') is not JSON"},
+		{"encode", good + "{\"text\":\"a\tb\"}", "line 2: want a JSON object, byte 11 ('\\t') is not"},
 		{"encode", good + "{\"text\":\"a\xff\"}", "line 2: byte 11 is not UTF-8"},
-		{"decode", good + `{"text":"a"}`, `line 2: no field "ids"`},
+		{"decode", good + `{"text":"a"}`, `line 2: no field "ids", but ["text"]; write {"ids": [1, 2]}`},
 		{"decode", good + `{"ids":[1,4096]}`, "line 2: ids[1] is 4096, outside the vocabulary"},
 		{"decode", good + `{"ids":[-1]}`, "line 2: ids[0] is -1"},
-		{"decode", good + `{"ids":[1.5]}`, "line 2"},
+		{"decode", good + `{"ids":[1.5]}`, "line 2: ids[0] is the number 1.5, not an id, 0 to 4095"},
+		{"decode", good + `{"ids":[1, null]}`, "line 2: ids[1] is null, not an id"},
+		{"decode", good + `{"ids":[99999999999]}`, "line 2: ids[0] is the number 99999999999, not"},
+		{"decode", good + `{"ids":"5"}`, `line 2: "ids" is a string, not a list; write {"ids": [1, 2]}`},
 	} {
 		out, err := runTokenizer(c.in, c.command, "--tokenizer", exampleTokenizer)
 		if exitCode(err) != exitUsage || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s %q: error %v, want %q", c.command, c.in, err, c.want)
+		}
+		if err != nil && strings.Contains(err.Error(), "json:") {
+			t.Errorf("%s %q: %v is Go's", c.command, c.in, err)
 		}
 		if strings.Count(out, "\n") != 1 {
 			t.Errorf("%s %q: %q printed before the error, want one line", c.command, c.in, out)

@@ -177,7 +177,9 @@ func TestErrorsSayWhere(t *testing.T) {
 	for want, lines := range map[string][]string{
 		"no targets in 0 documents":                     nil,
 		"no targets in 2 documents":                     {`{"text":"a"}`, "", `{"text":""}`},
-		"line 2: not a JSON object":                     {`{"text":"ab"}`, `["ab"]`},
+		"line 2: is [\"ab\"], want an object":           {`{"text":"ab"}`, `["ab"]`},
+		"line 1: not JSON at byte 9;":                   {`{"text":ab}`},
+		"line 1: is null, want":                         {`null`},
 		`line 1: has neither a field "text" nor "ids"`:  {`{"content":"ab"}`},
 		`line 1: field "text" is 3`:                     {`{"text":3}`},
 		`line 1: field "text" is null`:                  {`{"text":null}`},

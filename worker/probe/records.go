@@ -60,8 +60,12 @@ func (r *Records) parse(line []byte) (Document, error) {
 		return Document{}, errors.New("not valid UTF-8")
 	}
 	var members map[string]json.RawMessage
-	if err := json.Unmarshal(line, &members); err != nil {
-		return Document{}, fmt.Errorf("not a JSON object: %w", err)
+	var syntax *json.SyntaxError
+	switch err := json.Unmarshal(line, &members); {
+	case errors.As(err, &syntax):
+		return Document{}, fmt.Errorf("not JSON at byte %d; write one object a line", syntax.Offset)
+	case err != nil || members == nil:
+		return Document{}, fmt.Errorf("is %.40s, want an object", line)
 	}
 	name := strings.Join(r.field, ".")
 	if raw, ok := lookUp(members, r.field); ok {
