@@ -21,6 +21,7 @@ type Error struct {
 	Path    string // of the field, e.g. data.sources[1].weight
 	Message string
 	Fix     string
+	set     string // the path of the field that Set names
 }
 
 // Error formats "file:line:col: path: message; fix".
@@ -34,14 +35,29 @@ func (e Error) Error() string {
 	default:
 		fmt.Fprintf(&b, "%s: ", e.File)
 	}
-	if e.Path != "" && e.Path != e.Set {
-		fmt.Fprintf(&b, "%s: ", e.Path)
+	if path := e.inside(); path != "" {
+		fmt.Fprintf(&b, "%s: ", path)
 	}
 	b.WriteString(e.Message)
 	if e.Fix != "" {
 		fmt.Fprintf(&b, "; %s", e.Fix)
 	}
 	return b.String()
+}
+
+// inside is the path without what --set has said of it: "" for the field that it names, lr for
+// train.optimizer.lr inside of train.optimizer.
+func (e Error) inside() string {
+	rest, ok := strings.CutPrefix(e.Path, e.set)
+	switch {
+	case e.set == "" || !ok:
+		return e.Path
+	case strings.HasPrefix(rest, "."):
+		return rest[1:]
+	case rest == "" || strings.HasPrefix(rest, "["):
+		return rest
+	}
+	return e.Path
 }
 
 // Errors is everything wrong with a spec, in the order of the file, then of --set.
@@ -78,6 +94,7 @@ func (p *parser) fail(n *yaml.Node, path, fix, format string, args ...any) {
 	e := Error{File: p.file, Path: path, Message: fmt.Sprintf(format, args...), Fix: fix}
 	if n != nil {
 		e.Line, e.Column, e.Set = n.Line, n.Column, p.sets[n]
+		e.set = p.fields[e.Set]
 	}
 	if e.Set != "" || p.made {
 		e.Line, e.Column = 0, 0 // a position inside the argument helps nobody

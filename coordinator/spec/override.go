@@ -8,6 +8,9 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
+// mostNames bounds how many elements of a list a message names.
+const mostNames = 8
+
 // override puts one "path=value" of --set into the tree, before it is walked, so that it is
 // checked like the file. The value is YAML: `resources.workers=2..4`, `train.optimizer={lr: 1e-5}`.
 // A list element goes by index or, among named things, by name: data.sources[0].weight,
@@ -16,7 +19,7 @@ func (p *parser) override(arg string) {
 	path, value, found := strings.Cut(arg, "=")
 	path = strings.TrimSpace(path)
 	at := &yaml.Node{}
-	p.sets[at] = path
+	p.sets[at], p.fields[path] = path, path // until the field is known
 	if !found || path == "" {
 		p.sets[at] = "..."
 		p.fail(at, "", "write --set path=value, such as --set train.steps=80",
@@ -27,16 +30,17 @@ func (p *parser) override(arg string) {
 	if node == nil {
 		return
 	}
-	where := p.root
+	where, field := p.root, ""
 	steps := strings.Split(strings.ReplaceAll(path, "[", ".["), ".")
 	for i, step := range steps {
 		last := i == len(steps)-1
-		slot, why := slotOf(where, step)
+		slot, name, why := slotOf(where, step)
 		if why != "" {
 			p.fail(at, path, "name a field that the spec can have", "%s", why)
 			return
 		}
-		if last {
+		if field = strings.TrimPrefix(field+name, "."); last {
+			p.fields[path] = field
 			*slot = node
 			return
 		}
@@ -80,35 +84,45 @@ func (p *parser) markSet(n *yaml.Node, path string) {
 	}
 }
 
-// slotOf finds where a step of a path leads from a node, making a mapping entry that is missing.
-func slotOf(n *yaml.Node, step string) (slot **yaml.Node, why string) {
+// slotOf finds where a step of a path leads from a node, making a mapping entry that is missing,
+// and how the path of a field says it.
+func slotOf(n *yaml.Node, step string) (slot **yaml.Node, name, why string) {
 	if step == "" {
-		return nil, "the path has an empty step"
+		return nil, "", "the path has an empty step"
 	}
 	switch n.Kind {
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			if n.Content[i].Value == step {
-				return &n.Content[i+1], ""
+				return &n.Content[i+1], "." + step, ""
 			}
 		}
 		key := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: step, Line: n.Line,
 			Column: n.Column}
 		n.Content = append(n.Content, key, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"})
-		return &n.Content[len(n.Content)-1], ""
+		return &n.Content[len(n.Content)-1], "." + step, ""
 	case yaml.SequenceNode:
 		text := strings.Trim(step, "[]")
 		if i, err := strconv.Atoi(text); err == nil && i >= 0 && i < len(n.Content) {
-			return &n.Content[i], ""
+			return &n.Content[i], fmt.Sprintf("[%d]", i), ""
 		}
+		var names []string
 		for i, element := range n.Content {
-			if name := mappingValue(element, "name"); name != nil && name.Value == text {
-				return &n.Content[i], ""
+			name := mappingValue(element, "name")
+			if name != nil && name.Value == text {
+				return &n.Content[i], fmt.Sprintf("[%d]", i), ""
+			}
+			if name != nil && len(names) < mostNames {
+				names = append(names, short(name.Value))
 			}
 		}
-		return nil, fmt.Sprintf("the list has no element %q, it has %d", text, len(n.Content))
+		why = fmt.Sprintf("the list has no element %q, it has %d", text, len(n.Content))
+		if len(names) > 0 {
+			why += ": " + strings.Join(names, ", ")
+		}
+		return nil, "", why
 	}
-	return nil, fmt.Sprintf("%q is looked for in %s, which has no fields", step, describe(n))
+	return nil, "", fmt.Sprintf("%q is looked for in %s, which has no fields", step, describe(n))
 }
 
 func mappingValue(n *yaml.Node, key string) *yaml.Node {

@@ -31,7 +31,10 @@ type parser struct {
 	nodes map[string]*yaml.Node // values given, by path
 	bad   map[string]bool       // paths with an error
 	sets  map[*yaml.Node]string // nodes that came from --set, with its path
-	errs  Errors
+	// fields are the paths of the fields that --set names, by its own words: data.sources[0].uri by
+	// data.sources.wiki.uri.
+	fields map[string]string
+	errs   Errors
 }
 
 // Parse reads a run.yaml, applies `set` overrides ("train.steps=80"), checks everything that can
@@ -48,7 +51,7 @@ func Parse(filename string, data []byte, set ...string) (*pb.RunSpec, error) {
 func parse(p *parser, data []byte, set []string) (*pb.RunSpec, error) {
 	p.nodes = map[string]*yaml.Node{}
 	p.bad = map[string]bool{}
-	p.sets = map[*yaml.Node]string{}
+	p.sets, p.fields = map[*yaml.Node]string{}, map[string]string{}
 	p.load(data)
 	if len(p.errs) == 0 {
 		p.refuseAliases()

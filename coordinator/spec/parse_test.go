@@ -70,6 +70,42 @@ func TestOverrides(t *testing.T) {
 	}
 }
 
+// TestOverrideErrorsSayTheirPathOnce: what --set was given places the error; the path of the field
+// adds only what that leaves open.
+func TestOverrideErrorsSayTheirPathOnce(t *testing.T) {
+	file := filepath.Join("testdata", "good", "minimal.yaml")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for set, want := range map[string]string{
+		"train.steps=abc":              `--set train.steps: found the text "abc"`,
+		"data.sources.en.weight=x":     `--set data.sources.en.weight: found the text "x"`,
+		"data.sources[0].weight=x":     `--set data.sources[0].weight: found the text "x"`,
+		"data.sources.0.weights=1":     "--set data.sources.0.weights: unknown field; did you mean",
+		"train.optimizer={lrr: 1}":     "--set train.optimizer: lrr: unknown field; did you mean",
+		"data.sources=[{lang: [1]}]":   "--set data.sources: [0].lang: found a list",
+		"train.steps={":                "--set train.steps: the value is not valid YAML",
+		"nothing.at.all=1":             "--set nothing.at.all: nothing: unknown field",
+		"data.sources.z.lang=1":        `--set data.sources.z.lang: the list has no element "z", it has 1: en`,
+		"name.x=1":                     `--set name.x: "x" is looked for in`,
+		"resources.workers=1..0":       "--set resources.workers: ",
+		"train.micro_batch=1000000000": "--set train.micro_batch: ",
+	} {
+		_, err := Parse(file, data, set)
+		if err == nil || !strings.Contains("\n"+err.Error(), "\n"+want) {
+			t.Errorf("--set %s: %v, want %s", set, err, want)
+			continue
+		}
+		path, _, _ := strings.Cut(set, "=")
+		for line := range strings.Lines(err.Error()) {
+			if strings.Count(line, path) > 1 {
+				t.Errorf("--set %s: the path stands twice in %s", set, line)
+			}
+		}
+	}
+}
+
 // TestEdit changes what it names and nothing else, defaults that were filled before included.
 func TestEdit(t *testing.T) {
 	was := parseGood(t, "full.yaml")
