@@ -165,7 +165,7 @@ func (p *BestFit) longest(space int) int {
 }
 
 func resumeError(at Position, doc Document) error {
-	return fmt.Errorf("resume at token %d of the record at byte %d of block number %d: found a "+
-		"record of %d tokens at byte %d of block number %d: the corpus or the tokenizer is another "+
-		"one", at.Token, at.Offset, at.Block, len(doc.Tokens), doc.Offset, doc.Block)
+	return fmt.Errorf("resume at token %d of the record at byte (parquet: row) %d of block number "+
+		"%d: found a record of %d tokens at %d of block number %d: the corpus or the tokenizer is "+
+		"another one", at.Token, at.Offset, at.Block, len(doc.Tokens), doc.Offset, doc.Block)
 }

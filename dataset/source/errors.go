@@ -14,15 +14,22 @@ type RecordError struct {
 	URI    string // of the file
 	Place  string // of the record, in words
 	Record int64  // where the record starts: the byte, or the row of a parquet file
-	Byte   int64  // where the trouble is, counted alike
+	Byte   int64  // where the trouble is: the byte as above, in parquet that of the row's text
 	What   string
 	Fix    string
+	row    bool // of parquet
 	passes bool // a reader may go on behind it
 }
 
 func (e *RecordError) Error() string {
-	return fmt.Sprintf("read source %q: %s: %s: %s (byte %d): %s", e.Source, e.URI, e.Place,
-		e.What, e.Byte, e.Fix)
+	at := fmt.Sprintf(" (byte %d)", e.Byte)
+	switch {
+	case e.row && e.Byte == 0: // the row as a whole
+		at = ""
+	case e.row:
+		at += " of its text"
+	}
+	return fmt.Sprintf("read source %q: %s: %s: %s%s: %s", e.Source, e.URI, e.Place, e.What, at, e.Fix)
 }
 
 // Is makes errors.Is(err, ErrInvalid) hold.

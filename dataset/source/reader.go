@@ -184,8 +184,12 @@ func (r *Reader) explain(at int64, err error) error {
 	f := r.src.files[r.extent.File]
 	var bad *problem
 	if errors.As(err, &bad) {
-		return &RecordError{Source: r.src.name, URI: f.uri, Place: r.place(at), Record: at,
+		e := &RecordError{Source: r.src.name, URI: f.uri, Place: r.place(at), Record: at,
 			Byte: at + int64(bad.at), What: bad.what, Fix: bad.fix, passes: bad.passes}
+		if e.row = f.format == pb.Format_PARQUET; e.row {
+			e.Byte = int64(bad.at)
+		}
+		return e
 	}
 	return fmt.Errorf("read source %q: %s: %s: %w", r.src.name, f.uri, r.place(at), err)
 }

@@ -39,7 +39,8 @@ type Counts struct {
 // Document names one document.
 type Document struct {
 	File   string `json:"file"`
-	Record int64  `json:"record"` // where it starts in the file
+	Record int64  `json:"record"` // where it starts in the file: the byte, or the row
+	Place  string `json:"place"`  // the same in words
 	Bytes  int    `json:"bytes"`  // of text
 	Tokens int    `json:"tokens"`
 }
@@ -125,7 +126,8 @@ func (p *part) document(m *pb.SourceManifest, doc *source.Document, tokens int) 
 	p.Tokens += uint64(tokens)
 	p.seen.add(doc.Text)
 	if len(p.Longest) < longest || len(doc.Text) > p.Longest[len(p.Longest)-1].Bytes {
-		p.long(Document{m.GetFiles()[doc.File].GetUri(), doc.Start, len(doc.Text), tokens})
+		f := m.GetFiles()[doc.File]
+		p.long(Document{f.GetUri(), doc.Start, source.Place(f, doc.Start), len(doc.Text), tokens})
 	}
 }
 

@@ -61,7 +61,8 @@ func TestCountsAreThoseOfTheTexts(t *testing.T) {
 	if s.Documents != 300 || s.Duplicates != 260 || s.Bytes != 3*s.Characters {
 		t.Errorf("Chinese: %+v", s)
 	}
-	if len(s.Longest) != longest || s.Longest[0].Bytes != 40*12 || s.Longest[0].Tokens < 2 {
+	if len(s.Longest) != longest || s.Longest[0].Bytes != 40*12 || s.Longest[0].Tokens < 2 ||
+		s.Longest[0].Place != fmt.Sprintf("byte %d", s.Longest[0].Record) {
 		t.Errorf("longest: %+v", s.Longest)
 	}
 	var ids []int32

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/banyan-train/banyan/dataset"
+	"github.com/banyan-train/banyan/dataset/source"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
@@ -157,12 +158,12 @@ func (a *auditor) goOn(l *lane, s *dataset.Sequence) error {
 		case whole:
 			err = a.piece(l, s, span, at)
 		case i == 0 && begun:
-			err = goesOn(l, span)
+			err = a.goesOn(s.Source, l, span)
 		case span.Token != 0:
 			err = fmt.Errorf("the document at %s starts with its token %d",
 				a.place(s.Source, span), span.Token)
 		case begun || i > 0:
-			err = a.follows(l, span)
+			err = a.follows(s.Source, l, span)
 		}
 		if err != nil {
 			return err
@@ -183,29 +184,30 @@ func (a *auditor) goOn(l *lane, s *dataset.Sequence) error {
 }
 
 // goesOn: the first token of a sequence is the last one of the sequence before it.
-func goesOn(l *lane, span dataset.Span) error {
+func (a *auditor) goesOn(of int, l *lane, span dataset.Span) error {
 	if span.Block != l.last.Block || span.File != l.last.File || span.Start != l.last.Start ||
 		span.Token != l.end-1 {
-		return fmt.Errorf("it starts at token %d of record %d in block number %d, the lane stood "+
-			"at token %d of record %d in block number %d", span.Token, span.Start, span.Block,
-			l.end-1, l.last.Start, l.last.Block)
+		return fmt.Errorf("it starts at token %d of %s in block number %d, the lane stood at token "+
+			"%d of %s in block number %d", span.Token, a.place(of, span), span.Block, l.end-1,
+			a.place(of, l.last), l.last.Block)
 	}
 	return nil
 }
 
 // follows: a document lies behind the one before it.
-func (a *auditor) follows(l *lane, span dataset.Span) error {
+func (a *auditor) follows(of int, l *lane, span dataset.Span) error {
 	if span.Block > l.last.Block ||
 		span.Block == l.last.Block && span.File == l.last.File && span.Start > l.last.Start {
 		return nil
 	}
-	return fmt.Errorf("the document at record %d of block number %d comes after record %d of "+
-		"block number %d", span.Start, span.Block, l.last.Start, l.last.Block)
+	return fmt.Errorf("the document at %s in block number %d comes after %s in block number %d",
+		a.place(of, span), span.Block, a.place(of, l.last), l.last.Block)
 }
 
-func (a *auditor) place(source int, span dataset.Span) string {
-	file := a.cfg.Corpus.GetSources()[source].GetFiles()[span.File]
-	return fmt.Sprintf("%s record %d", file.GetUri(), span.Start)
+// place is the document that a span is of.
+func (a *auditor) place(of int, span dataset.Span) string {
+	file := a.cfg.Corpus.GetSources()[of].GetFiles()[span.File]
+	return file.GetUri() + " " + source.Place(file, span.Start)
 }
 
 func (a *auditor) finish() *Report {

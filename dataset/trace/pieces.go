@@ -14,6 +14,7 @@ type documentKey struct {
 
 // document is what a lane has consumed of one document, under best_fit.
 type document struct {
+	span   dataset.Span // the first one seen
 	pieces map[int]bool // by first token
 	last   int          // first token of the piece that ends the document; -1: not seen yet
 }
@@ -27,7 +28,7 @@ func (a *auditor) piece(l *lane, s *dataset.Sequence, span dataset.Span, at int)
 	key := documentKey{span.Block, span.Start}
 	d := l.documents[key]
 	if d == nil {
-		d = &document{pieces: map[int]bool{}, last: -1}
+		d = &document{span: span, pieces: map[int]bool{}, last: -1}
 		l.documents[key] = d
 	}
 	eos, _ := a.cfg.Tokenizer.EOS()
@@ -55,8 +56,8 @@ func (a *auditor) settle(key laneKey, l *lane, done uint64) error {
 			continue
 		}
 		if d.last < 0 || len(d.pieces) != d.last/a.cfg.SeqLen+1 {
-			return fmt.Errorf("source %s: a part of the document at record %d of block number %d "+
-				"is left out", a.report.Sources[key.source].Name, k.record, k.block)
+			return fmt.Errorf("source %s: a part of the document at %s in block number %d is left out",
+				a.report.Sources[key.source].Name, a.place(key.source, d.span), k.block)
 		}
 		delete(l.documents, k)
 	}

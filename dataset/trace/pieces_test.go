@@ -24,7 +24,7 @@ func TestI2_APartOfADocumentTwiceOrLeftOutIsFound(t *testing.T) {
 		"token 8 of":           {[]dataset.Sequence{first, middle, again}, 0},
 		"cut at tokens 1 and":  {[]dataset.Sequence{sequence([]int32{1, eos}, span(0, 0, 1, 2))}, 0},
 		"cut at tokens 4 and":  {[]dataset.Sequence{sequence([]int32{1, 2, 3}, span(0, 0, 4, 3))}, 0},
-		"at record 0 of block": {[]dataset.Sequence{first, begin}, 2},
+		"file byte 0 in block": {[]dataset.Sequence{first, begin}, 2},
 		"left out":             {[]dataset.Sequence{begin, middle}, 1},
 	} {
 		cfg := &dataset.Config{GlobalBatch: 2, SeqLen: 4, Packing: pb.Packing_BEST_FIT,

@@ -3,6 +3,7 @@ package trace_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -133,7 +134,8 @@ func TestI2_AuditOfStagedSources(t *testing.T) {
 		from := trace.Origin{Cursor: cursors[80], Digest: curve[80].GetDataDigest()}
 		account, err := trace.Why(t.Context(), cfg, from, 90, curve[89].GetDataDigest())
 		must(t, err)
-		if !account.Verified || len(account.Passages) == 0 || account.Passages[0].Text == "" {
+		if !account.Verified || len(account.Passages) == 0 || account.Passages[0].Text == "" ||
+			account.Passages[0].Place != fmt.Sprintf("byte %d", account.Passages[0].Record) {
 			t.Errorf("%v: account %+v", packing, account)
 		}
 	}

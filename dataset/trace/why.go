@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/banyan-train/banyan/dataset"
+	"github.com/banyan-train/banyan/dataset/source"
 )
 
 // Passage is a part of one document that a slot was trained on.
@@ -14,6 +15,7 @@ type Passage struct {
 	Lang   string `json:"lang"`
 	File   string `json:"file"`
 	Record int64  `json:"record"` // where the record starts in the file: the byte, or the row
+	Place  string `json:"place"`  // the same in words
 	Block  uint64 `json:"block"`  // block number
 	Token  int    `json:"token"`  // first token, in the document
 	Tokens int    `json:"tokens"`
@@ -53,16 +55,17 @@ func Why(ctx context.Context, cfg dataset.Config, from Origin, step uint64, want
 }
 
 func passages(cfg *dataset.Config, s *dataset.Sequence) []Passage {
-	source := cfg.Corpus.GetSources()[s.Source]
+	m := cfg.Corpus.GetSources()[s.Source]
 	var out []Passage
 	at := 0
 	for _, span := range s.Spans {
 		tokens := s.Tokens[at : at+span.Count]
 		at += span.Count
+		file := m.GetFiles()[span.File]
 		out = append(out, Passage{
-			Slot: int(s.Slot), Source: source.GetName(), Lang: source.GetLang(),
-			File: source.GetFiles()[span.File].GetUri(), Record: span.Start, Block: span.Block,
-			Token: span.Token, Tokens: span.Count, Text: text(cfg, tokens),
+			Slot: int(s.Slot), Source: m.GetName(), Lang: m.GetLang(),
+			File: file.GetUri(), Record: span.Start, Place: source.Place(file, span.Start),
+			Block: span.Block, Token: span.Token, Tokens: span.Count, Text: text(cfg, tokens),
 		})
 	}
 	return out

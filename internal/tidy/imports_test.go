@@ -49,7 +49,7 @@ var table = map[string]string{
 
 	"dataset/stage":  "dataset/pack store",
 	"dataset/survey": "dataset dataset/source dataset/tokenize proto store",
-	"dataset/trace":  "dataset proto",
+	"dataset/trace":  "dataset dataset/source proto",
 
 	"dataset": "dataset/mix dataset/pack dataset/source dataset/stage dataset/tokenize proto store",
 

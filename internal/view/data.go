@@ -21,8 +21,8 @@ func Account(w io.Writer, a *trace.Account, text int) error {
 	var out strings.Builder
 	fmt.Fprintf(&out, "step %d, data digest %.16s, %s\n", a.Step, a.Digest, verified)
 	for _, p := range a.Passages {
-		fmt.Fprintf(&out, "\nslot %d  %s (%s)  %s  record %d  tokens %d-%d\n", p.Slot, p.Source,
-			p.Lang, p.File, p.Record, p.Token, p.Token+p.Tokens-1)
+		fmt.Fprintf(&out, "\nslot %d  %s (%s)  %s  %s  tokens %d-%d\n", p.Slot, p.Source,
+			p.Lang, p.File, p.Place, p.Token, p.Token+p.Tokens-1)
 		if text != 0 {
 			fmt.Fprintf(&out, "    %s\n", excerpt(p.Text, text))
 		}
@@ -90,8 +90,8 @@ func Survey(w io.Writer, r *survey.Report) error {
 	fmt.Fprint(&out, "\nLongest documents\n")
 	for _, s := range r.Sources {
 		for _, d := range s.Longest {
-			fmt.Fprintf(&out, "  %s  %d bytes, %d tokens  %s record %d\n", s.Name, d.Bytes, d.Tokens,
-				d.File, d.Record)
+			fmt.Fprintf(&out, "  %s  %d bytes, %d tokens  %s %s\n", s.Name, d.Bytes, d.Tokens,
+				d.File, d.Place)
 		}
 	}
 	for _, s := range r.Samples {
