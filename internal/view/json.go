@@ -47,6 +47,7 @@ type evalJSON struct {
 	Perplexity  number `json:"perplexity"`
 	BitsPerByte number `json:"bits_per_byte"`
 	Targets     uint64 `json:"targets"`
+	BaseLoss    number `json:"base_loss,omitempty"` // before training
 }
 
 // number is a float that JSON can hold: null where it is not finite, as the loss of a skipped step
@@ -119,7 +120,7 @@ func evals(list []*pb.EvalResult) []evalJSON {
 	for _, e := range list {
 		out = append(out, evalJSON{Set: e.GetSet(), Lang: e.GetLang(), Loss: number(e.GetLoss()),
 			Perplexity: number(e.GetPerplexity()), BitsPerByte: number(e.GetBitsPerByte()),
-			Targets: e.GetTargets()})
+			Targets: e.GetTargets(), BaseLoss: number(e.GetBaseLoss())})
 	}
 	return out
 }

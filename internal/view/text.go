@@ -16,9 +16,8 @@ type Text struct {
 	w        io.Writer
 	terminal bool
 	total    uint64
-	speed    float64            // seconds a step, smoothed
-	drawn    bool               // the live line stands on the screen
-	base     map[string]float64 // losses of held-out sets before training, where they were seen
+	speed    float64 // seconds a step, smoothed
+	drawn    bool    // the live line stands on the screen
 }
 
 // NewText shows a run of total steps on w.
@@ -64,7 +63,7 @@ func (t *Text) step(s *pb.StepRecord) error {
 	}
 	t.speed += smoothing * (took - t.speed)
 	left := time.Duration(float64(t.total-min(t.total, s.GetStep())) * t.speed * float64(time.Second))
-	if err := t.baseline(s); err != nil {
+	if err := t.evaluation(s.GetStep()-1, s.GetEvalBase()); err != nil {
 		return err
 	}
 	line := fmt.Sprintf("step %*d/%d  loss %.4f%s  |g| %.3f  lr %.2e  %s tok/s  gen %d x%d  ETA %s",
@@ -86,19 +85,6 @@ func (t *Text) step(s *pb.StepRecord) error {
 	return err
 }
 
-// baseline shows an evaluation from before a step, and keeps it to compare later ones with.
-func (t *Text) baseline(s *pb.StepRecord) error {
-	if len(s.GetEvalBase()) == 0 {
-		return nil
-	}
-	err := t.evaluation(s.GetStep()-1, s.GetEvalBase())
-	t.base = map[string]float64{}
-	for _, e := range s.GetEvalBase() {
-		t.base[e.GetSet()] = e.GetLoss()
-	}
-	return err
-}
-
 // evaluation shows the losses of held-out sets after a step, on a line of their own.
 func (t *Text) evaluation(step uint64, list []*pb.EvalResult) error {
 	if len(list) == 0 {
@@ -108,7 +94,7 @@ func (t *Text) evaluation(step uint64, list []*pb.EvalResult) error {
 	for _, e := range list {
 		line += fmt.Sprintf("  %s %.4f (ppl %.2f, %.4f bits/byte", e.GetSet(), e.GetLoss(),
 			e.GetPerplexity(), e.GetBitsPerByte())
-		if base := t.base[e.GetSet()]; base > 0 {
+		if base := e.GetBaseLoss(); base > 0 {
 			line += fmt.Sprintf(", %+.2f%%", 100*(e.GetLoss()-base)/base)
 		}
 		line += ")"

@@ -28,26 +28,27 @@ func history() []*pb.WatchItem {
 		return &pb.WatchItem{Item: &pb.WatchItem_Event{Event: &pb.Event{Kind: kind, Index: index,
 			Generation: 1, Step: 2, UnixMs: 1700000000000, Text: text}}}
 	}
-	evals := func(loss float64) []*pb.EvalResult {
+	evals := func(loss, base float64) []*pb.EvalResult {
 		return []*pb.EvalResult{
 			{Set: "en-held", Lang: "en", Loss: loss, Perplexity: math.Exp2(loss), BitsPerByte: 1.5,
-				Targets: 4096},
+				Targets: 4096, BaseLoss: base},
 			{Set: "zh-held", Lang: "zh", Loss: 4 - loss/2, Perplexity: 20.25, BitsPerByte: 2,
-				Targets: 2048}}
+				Targets: 2048, BaseLoss: base / 2}}
 	}
 	third := 1.0
 	third /= 3
 	first, fourth, bad := step(1, 1, third), step(4, 2, 1e21), step(5, 2, math.NaN())
-	first.GetStep().EvalBase = evals(3)
-	fourth.GetStep().Eval, fourth.GetStep().Guard = evals(3.5), "loss of en-held is 16.7% above"
+	first.GetStep().EvalBase = evals(3, 0)
+	fourth.GetStep().Eval, fourth.GetStep().Guard = evals(3.5, 3), "loss of en-held is 16.7% above"
 	bad.GetStep().Skipped, bad.GetStep().GradNorm = "not finite", math.Inf(1)
-	bad.GetStep().Eval = evals(math.Inf(1))
+	bad.GetStep().Eval = evals(math.Inf(1), 3)
 	last := step(12, 2, 2)
 	last.GetStep().Mixture = []*pb.SourceShare{{Name: "books", Sequences: 9, Share: 0.75, Owed: 0.5},
 		{Name: "wiki", Sequences: 3, Share: 0.25, Owed: -0.5}}
 	last.GetStep().Padding = 7
 	return []*pb.WatchItem{
 		event(pb.EventKind_RUN_LAUNCHED, 2, "launched: 12 steps"),
+		event(pb.EventKind_WAITING, 0, "waits: needs 2 free devices, has 1; run zh holds 3"),
 		event(pb.EventKind_GENERATION_ASSIGNED, 3, "generation 1: 2 ranks <on 2 workers> & more"),
 		first,
 		step(2, 1, math.Nextafter(2, 3)),

@@ -243,9 +243,13 @@ func (t *trainer) results(all map[uint32]heldOutStats) ([]*pb.EvalResult, error)
 			sum.add(slotStats{Targets: s.Targets, Bytes: s.Bytes, Loss: s.Loss})
 		}
 		loss := sum.loss / float64(sum.targets)
-		out = append(out, &pb.EvalResult{Set: h.spec.GetName(), Lang: h.spec.GetLang(), Loss: loss,
+		r := &pb.EvalResult{Set: h.spec.GetName(), Lang: h.spec.GetLang(), Loss: loss,
 			Perplexity: model.Exp(loss), Targets: sum.targets,
-			BitsPerByte: sum.loss / math.Ln2 / float64(sum.bytes)})
+			BitsPerByte: sum.loss / math.Ln2 / float64(sum.bytes)}
+		if b := t.progress.baseline(h); b != nil {
+			r.BaseLoss = float64(b.Loss)
+		}
+		out = append(out, r)
 	}
 	return out, nil
 }

@@ -37,6 +37,7 @@ func evalLine(r *pb.StepRecord) string {
 		for _, e := range list {
 			fmt.Fprintf(&b, " %s/%s %x %x %x %d", e.GetSet(), e.GetLang(), math.Float64bits(e.GetLoss()),
 				math.Float64bits(e.GetPerplexity()), math.Float64bits(e.GetBitsPerByte()), e.GetTargets())
+			fmt.Fprintf(&b, " %x", math.Float64bits(e.GetBaseLoss()))
 		}
 		b.WriteString(" |")
 	}
@@ -71,6 +72,12 @@ func evaluationInEveryWorld(t *testing.T, precision pb.Precision) {
 		}
 		if first := step == 1; first != (len(r.GetEvalBase()) == 2) {
 			t.Errorf("step %d has %d baselines", step, len(r.GetEvalBase()))
+		}
+		for k, e := range r.GetEval() {
+			if base := control.records[0].GetEvalBase()[k]; e.GetBaseLoss() != base.GetLoss() ||
+				base.GetBaseLoss() != 0 {
+				t.Errorf("step %d compares %s with %v, want %v", step, e.GetSet(), e.GetBaseLoss(), base)
+			}
 		}
 	}
 	digest := control.digest(t)

@@ -380,6 +380,7 @@ type EvalResult struct {
 	Perplexity    float64                `protobuf:"fixed64,4,opt,name=perplexity,proto3" json:"perplexity,omitempty"`
 	BitsPerByte   float64                `protobuf:"fixed64,5,opt,name=bits_per_byte,json=bitsPerByte,proto3" json:"bits_per_byte,omitempty"`
 	Targets       uint64                 `protobuf:"varint,6,opt,name=targets,proto3" json:"targets,omitempty"`
+	BaseLoss      float64                `protobuf:"fixed64,7,opt,name=base_loss,json=baseLoss,proto3" json:"base_loss,omitempty"` // of the set before training; 0 where this is that evaluation
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -452,6 +453,13 @@ func (x *EvalResult) GetBitsPerByte() float64 {
 func (x *EvalResult) GetTargets() uint64 {
 	if x != nil {
 		return x.Targets
+	}
+	return 0
+}
+
+func (x *EvalResult) GetBaseLoss() float64 {
+	if x != nil {
+		return x.BaseLoss
 	}
 	return 0
 }
@@ -821,7 +829,7 @@ const file_banyan_v1_record_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
 	"\tsequences\x18\x02 \x01(\x04R\tsequences\x12\x14\n" +
 	"\x05share\x18\x03 \x01(\x01R\x05share\x12\x12\n" +
-	"\x04owed\x18\x04 \x01(\x01R\x04owed\"\xa4\x01\n" +
+	"\x04owed\x18\x04 \x01(\x01R\x04owed\"\xc1\x01\n" +
 	"\n" +
 	"EvalResult\x12\x10\n" +
 	"\x03set\x18\x01 \x01(\tR\x03set\x12\x12\n" +
@@ -831,7 +839,8 @@ const file_banyan_v1_record_proto_rawDesc = "" +
 	"perplexity\x18\x04 \x01(\x01R\n" +
 	"perplexity\x12\"\n" +
 	"\rbits_per_byte\x18\x05 \x01(\x01R\vbitsPerByte\x12\x18\n" +
-	"\atargets\x18\x06 \x01(\x04R\atargets\"q\n" +
+	"\atargets\x18\x06 \x01(\x04R\atargets\x12\x1b\n" +
+	"\tbase_loss\x18\a \x01(\x01R\bbaseLoss\"q\n" +
 	"\tGroupLoss\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04loss\x18\x02 \x01(\x01R\x04loss\x12\"\n" +
