@@ -200,3 +200,30 @@ func TestPiecesRefuseWhatIsNoPiece(t *testing.T) {
 		t.Errorf("leaf %d is missing (%t), want 0", leaf, missing)
 	}
 }
+
+// TestSumIsInTheLeftmostKept: whatever comes first, and the other one stays the caller's.
+func TestSumIsInTheLeftmostKept(t *testing.T) {
+	for _, order := range [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
+		pool := NewFloats(1)
+		sum, left, right := NewSum(4, pool), []float32{2}, []float32{4}
+		put := []func() error{
+			func() error { return sum.Put(0, 0, 1, []float32{1}, Lent) },
+			func() error { return sum.Put(1, 0, 1, left, Kept) },
+			func() error { return sum.PutSubtree(Range{2, 4}, right, Kept) },
+		}
+		for _, i := range order {
+			if err := put[i](); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if v, ok := sum.Result(); !ok || &v[0] != &left[0] || left[0] != 7 {
+			t.Fatalf("order %v: the sum is %v (%t), the leftmost %v", order, v, ok, left)
+		}
+		sum.Reset()
+		for _, v := range pool.free {
+			if &v[0] == &left[0] || &v[0] == &right[0] {
+				t.Fatalf("order %v: a kept vector went to the free ones", order)
+			}
+		}
+	}
+}

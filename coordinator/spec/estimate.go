@@ -52,8 +52,8 @@ func EstimateMemory(r *pb.ResolvedRun, world int) Memory {
 		m.Gradients = float * (most + int64(units[0].Size))
 	} else {
 		m.Sums = int64(tree.Buffers(leaves, world)) * float * shard
-		// Two units under way, each once to send and once received, and the embedding's own.
-		m.Gradients = float * (4*most + int64(units[0].Size))
+		// Two units under way, and the embedding's own. What comes is added as it comes.
+		m.Gradients = float * (2*most + int64(units[0].Size))
 	}
 	param := int64(float) // bytes of a gathered parameter
 	if t.GetPrecision() == pb.Precision_BF16 {
