@@ -15,7 +15,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // opTimeout is the deadline of operations in tests that are not about deadlines.
-const opTimeout = 20 * time.Second
+const opTimeout = time.Minute
 
 // open makes the groups of a world over loopback. addrs, if set, is asked for the address at which
 // rank from dials rank to: a place for fault proxies.
@@ -30,7 +30,7 @@ func open(t testing.TB, world int, timeout time.Duration,
 		}
 		listeners[r] = l
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), opTimeout)
 	defer cancel()
 	groups := make([]*Group, world)
 	var all errgroup.Group

@@ -86,7 +86,7 @@ func TestServiceEndsWithItsPipe(t *testing.T) {
 	}
 	select {
 	case <-s.done:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("still there after its standard input ended")
 		s.end()
 	}
@@ -119,7 +119,7 @@ func TestAliveKnowsZombies(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Not waited for: it stays a zombie until the end of the test.
-	if err := awaitDeath(t.Context(), cmd.Process.Pid, time.Now().Add(10*time.Second)); err != nil {
+	if err := awaitDeath(t.Context(), cmd.Process.Pid, time.Now().Add(time.Minute)); err != nil {
 		t.Error(err)
 	}
 	if err := cmd.Wait(); err != nil {

@@ -142,14 +142,21 @@ func TestI13_SilentServerEnds(t *testing.T) {
 		<-r.Context().Done()
 	}
 	for _, h := range []http.HandlerFunc{silent, half} {
-		b, calls := fake(t, Config{Tries: 2, Stall: 100 * time.Millisecond}, h)
-		start := time.Now()
-		err := b.ReadRange(context.Background(), "k", 0, make([]byte, 8), "")
-		if !errors.Is(err, store.ErrUnreachable) || !strings.Contains(err.Error(), "silent") {
-			t.Errorf("got %v", err)
-		}
-		if calls.Load() != 2 || time.Since(start) > 10*time.Second {
-			t.Errorf("%d calls in %s", calls.Load(), time.Since(start))
+		// Starved, a try may be over before the server has heard of it: then with more time.
+		for stall := 100 * time.Millisecond; ; stall *= 4 {
+			b, calls := fake(t, Config{Tries: 2, Stall: stall}, h)
+			start := time.Now()
+			err := b.ReadRange(context.Background(), "k", 0, make([]byte, 8), "")
+			if !errors.Is(err, store.ErrUnreachable) || !strings.Contains(err.Error(), "silent") {
+				t.Errorf("got %v", err)
+			}
+			n, took := calls.Load(), time.Since(start)
+			if n == 2 && took < 100*stall {
+				break
+			}
+			if n > 2 || stall > 5*time.Second {
+				t.Fatalf("%d calls in %s with a stall time of %s", n, took, stall)
+			}
 		}
 	}
 }

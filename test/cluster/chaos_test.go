@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/banyan-train/banyan/internal/testkit"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
@@ -149,7 +150,7 @@ func (c *cluster) awaitNoGarbage(run string) {
 		want = append(want, filepath.Dir(strings.TrimPrefix(ref.GetUri(), "file://")))
 	}
 	slices.Sort(want)
-	eventually(c.t, runWithin, "a folder without garbage", func() bool {
+	testkit.EventuallyWithin(c.t, runWithin, "a folder without garbage", func() bool {
 		objects, err := filepath.Glob(filepath.Join(c.path("ckpt"), run, "step-*", "gen-*", "[^.]*"))
 		var got []string
 		for _, name := range objects {

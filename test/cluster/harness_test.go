@@ -13,13 +13,13 @@ import (
 
 	"github.com/banyan-train/banyan/client"
 	"github.com/banyan-train/banyan/internal/local"
+	"github.com/banyan-train/banyan/internal/testkit"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
 const (
-	readyWithin = 60 * time.Second
-	// runWithin bounds a whole run: some seconds on two cores, a minute when they are busy.
-	runWithin = 180 * time.Second
+	// runWithin bounds a whole run: some seconds on two cores, minutes when they are starved.
+	runWithin = 5 * time.Minute
 )
 
 // cluster is a set of processes that belong together.
@@ -61,8 +61,8 @@ func (c *cluster) addMembers(n int) {
 	c.t.Helper()
 	for i := range n {
 		id := fmt.Sprintf("c%d", i+1)
-		c.members.Members = append(c.members.Members, local.Member{ID: id, GRPC: freePort(c.t),
-			Raft: freePort(c.t), NATS: freePort(c.t)})
+		c.members.Members = append(c.members.Members, local.Member{ID: id, GRPC: testkit.FreeAddr(c.t),
+			Raft: testkit.FreeAddr(c.t), NATS: testkit.FreeAddr(c.t)})
 	}
 	b, err := json.Marshal(c.members)
 	if err != nil {
@@ -132,7 +132,7 @@ func (c *cluster) end() {
 // awaitWorkers waits until the leader holds leases of n workers.
 func (c *cluster) awaitWorkers(n int) {
 	c.t.Helper()
-	eventually(c.t, readyWithin, fmt.Sprintf("%d live workers", n), func() bool {
+	testkit.Eventually(c.t, fmt.Sprintf("%d live workers", n), func() bool {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
 		workers, err := c.client.Workers(ctx)
@@ -150,7 +150,7 @@ func (c *cluster) awaitWorkers(n int) {
 func (c *cluster) leader() string {
 	c.t.Helper()
 	name := ""
-	eventually(c.t, readyWithin, "a leader", func() bool {
+	testkit.Eventually(c.t, "a leader", func() bool {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
 		s, err := c.client.Status(ctx)
@@ -179,7 +179,7 @@ func (c *cluster) running(name string) bool {
 // run answers the state of a run.
 func (c *cluster) run(id string) *pb.Run {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), readyWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), testkit.Patience)
 	defer cancel()
 	run, err := c.client.Run(ctx, id)
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"github.com/banyan-train/banyan/internal/testkit"
 )
 
 // TestI9_CoordinatorOutageRestartsNoRank: with every coordinator dead, the ranks step on to the
@@ -66,7 +68,7 @@ func (c *cluster) startCoordinators() {
 func (c *cluster) awaitObjects(run string, step int) {
 	c.t.Helper()
 	pattern := filepath.Join(c.path("ckpt"), run, fmt.Sprintf("step-%08d", step), "gen-*", "rank-0*")
-	eventually(c.t, runWithin, "objects "+pattern, func() bool {
+	testkit.EventuallyWithin(c.t, runWithin, "objects "+pattern, func() bool {
 		found, _ := filepath.Glob(pattern)
 		return len(found) > 0
 	})

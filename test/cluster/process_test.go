@@ -4,18 +4,14 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/banyan-train/banyan/internal/local"
 )
@@ -129,44 +125,4 @@ func alive(pid int) bool {
 	}
 	_, _, state := parseStat(b)
 	return state != 'Z' && state != 'X' && state != 0
-}
-
-// eventually waits until ok holds.
-func eventually(t *testing.T, within time.Duration, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.NewTimer(within)
-	defer deadline.Stop()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Fatalf("waited %v for %s", within, what)
-		}
-	}
-}
-
-var (
-	portMutex sync.Mutex
-	nextPort  atomic.Int32
-)
-
-// freePort chooses below the range that outgoing connections take their ports from, so that a
-// process that is restarted finds its port free.
-func freePort(t *testing.T) string {
-	t.Helper()
-	portMutex.Lock()
-	defer portMutex.Unlock()
-	nextPort.CompareAndSwap(0, int32(10000+os.Getpid()*31%20000))
-	for range 2000 {
-		port := nextPort.Add(1)
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port)))
-		if l, err := net.Listen("tcp", addr); err == nil {
-			l.Close()
-			return addr
-		}
-	}
-	t.Fatal("no free port")
-	return ""
 }

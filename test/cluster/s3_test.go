@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/banyan-train/banyan/internal/testkit"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
@@ -42,7 +43,7 @@ func TestI3_S3_SameCurve(t *testing.T) {
 		{"missing checkpoint bucket", env, "checkpoint.to=s3://nosuch/ckpt", "nosuch", 2},
 		{"missing object", env, "base.model=s3://data/nomodel", "nomodel", 2},
 		// The spec may be right: the same command can succeed later.
-		{"no server", env, "stores.default.endpoint=http://" + freePort(t), "refused", 1},
+		{"no server", env, "stores.default.endpoint=http://" + testkit.FreeAddr(t), "refused", 1},
 	}
 	for _, x := range wrong {
 		t.Run(x.name, func(t *testing.T) {
@@ -71,7 +72,7 @@ type s3Server struct {
 // startS3 starts an S3 server.
 func startS3(t *testing.T) *s3Server {
 	t.Helper()
-	s := &s3Server{t: t, binary: os.Getenv("BANYAN_S3SERVER"), addr: freePort(t), dir: t.TempDir()}
+	s := &s3Server{t: t, binary: os.Getenv("BANYAN_S3SERVER"), addr: testkit.FreeAddr(t), dir: t.TempDir()}
 	if s.binary == "" {
 		t.Skip("BANYAN_S3SERVER is not set; `make test` builds the S3 server and sets it")
 	}

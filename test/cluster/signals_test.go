@@ -1,11 +1,15 @@
 package cluster
 
 import (
+	"fmt"
+	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
-	"time"
+
+	"github.com/banyan-train/banyan/internal/testkit"
 )
 
 // TestStopAndResumeInARow: stop answers when the run is over, so that resume may follow at once.
@@ -30,25 +34,34 @@ func TestStopAndResumeInARow(t *testing.T) {
 func TestI13_Interrupted(t *testing.T) {
 	c := newCluster(t, 1, 1)
 	run := c.launch(long, "train.steps=10000")
-	_, stderr, code := interrupt(t, 1, 3*time.Second, "watch", run, "--addr", c.addr())
+	watched := func(out string) bool { return out != "" }
+	_, stderr, code := interrupt(t, false, watched, "watch", run, "--addr", c.addr())
 	plain(t, "", stderr, code, 1, "goes on", "banyan watch "+run, "banyan stop "+run)
 	c.mustCLI("stop", run)
-	fifo := c.path("config.json")
-	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+	path := c.path("config.json")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, stderr, code = interrupt(t, 2, 3*time.Second, "model", "init", c.path("m"), "--config", fifo)
+	var fifo *os.File
+	t.Cleanup(func() { _ = fifo.Close() })
+	reading := func(string) (ok bool) { // else the other end does not open
+		var err error
+		fifo, err = os.OpenFile(path, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+		return err == nil
+	}
+	_, stderr, code = interrupt(t, true, reading, "model", "init", c.path("m"), "--config", path)
 	if code != -1 || stderr != "" {
 		t.Errorf("a second signal: exit code %d, want death by it:\n%s", code, stderr)
 	}
 }
 
-// interrupt sends a command n signals, after as long each.
-func interrupt(t *testing.T, n int, after time.Duration, args ...string,
+// interrupt sends a signal to a command once ready accepts what it has printed. With more, that
+// must not end it, and others follow: one that comes before the first is handled counts for none.
+func interrupt(t *testing.T, more bool, ready func(stdout string) bool, args ...string,
 ) (stdout, stderr string, code int) {
 	t.Helper()
 	cmd := exec.Command(shared.binary, args...)
-	var out, errs strings.Builder
+	var out, errs output
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -58,20 +71,64 @@ func interrupt(t *testing.T, n int, after time.Duration, args ...string,
 		_ = cmd.Wait()
 		close(ended)
 	}()
-	for range n {
-		select {
-		case <-ended:
-			t.Fatalf("banyan %s ended by itself: %s", strings.Join(args, " "), errs.String())
-		case <-time.After(after):
-		}
-		_ = cmd.Process.Signal(syscall.SIGINT)
-	}
-	select {
-	case <-ended:
-	case <-time.After(readyWithin):
+	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		<-ended
-		t.Fatalf("lives on after %d signals: banyan %s", n, strings.Join(args, " "))
+	})
+	pid := cmd.Process.Pid
+	testkit.Eventually(t, "banyan "+strings.Join(args, " "), func() bool {
+		if !alive(pid) {
+			t.Fatalf("banyan %s ended by itself: %s", strings.Join(args, " "), errs.String())
+		}
+		return ready(out.String())
+	})
+	_ = cmd.Process.Signal(syscall.SIGINT)
+	if more {
+		testkit.Eventually(t, "the delivery of a signal", func() bool { return !pending(t, pid) })
+		if !alive(pid) {
+			t.Fatalf("the first signal ended banyan %s", strings.Join(args, " "))
+		}
 	}
+	testkit.Eventually(t, "the end of banyan "+strings.Join(args, " "), func() bool {
+		if more {
+			_ = cmd.Process.Signal(syscall.SIGINT)
+		}
+		select {
+		case <-ended:
+			return true
+		default:
+			return false
+		}
+	})
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// pending says whether a signal to a process has still to be delivered.
+func pending(t *testing.T, pid int) bool {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(b), "ShdPnd:")
+	mask, _, _ := strings.Cut(after, "\n")
+	return strings.Trim(mask, "\t 0") != ""
+}
+
+// output is a buffer that may be read while a process writes to it.
+type output struct {
+	mu  sync.Mutex
+	buf strings.Builder
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
 }

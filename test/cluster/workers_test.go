@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/banyan-train/banyan/internal/testkit"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
@@ -49,7 +50,7 @@ func TestI8_RanksDieWithTheirWorker(t *testing.T) {
 			rank := c.oneRank("w1")
 			began := time.Now()
 			x.end(worker, rank)
-			eventually(t, deathWithin, fmt.Sprintf("the death of rank process %d", rank),
+			testkit.EventuallyWithin(t, deathWithin, fmt.Sprintf("the death of rank process %d", rank),
 				func() bool { return !alive(rank) })
 			t.Logf("gone after %v", time.Since(began).Round(time.Millisecond))
 			<-worker.done
@@ -65,7 +66,7 @@ func TestI8_RanksDieWithTheirWorker(t *testing.T) {
 func (c *cluster) oneRank(worker string) int {
 	c.t.Helper()
 	var pids []int
-	eventually(c.t, readyWithin, "a rank of "+worker, func() bool {
+	testkit.Eventually(c.t, "a rank of "+worker, func() bool {
 		pids = c.procs[worker].ranks()
 		return len(pids) == 1
 	})
@@ -93,7 +94,7 @@ func TestI1_StaleGenerationCommitsNothing(t *testing.T) {
 			w.awaitGeneration(2)
 			c.procs[stale].signal(t, syscall.SIGCONT)
 			_ = syscall.Kill(rank, syscall.SIGCONT)
-			eventually(t, deathWithin, "the death of the stale rank", func() bool { return !alive(rank) })
+			testkit.EventuallyWithin(t, deathWithin, "the death of the stale rank", func() bool { return !alive(rank) })
 			want.same(t, w.finish(), c.digest(run))
 			w.noCommitAfterEnd(1)
 		})

@@ -20,7 +20,7 @@ import (
 	"github.com/banyan-train/banyan/worker/train"
 )
 
-const patience = 10 * time.Second
+const patience = 2 * time.Minute // a starved machine takes its time
 
 // daemon is the worker's end of a rank's link.
 type daemon struct {
