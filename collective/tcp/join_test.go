@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +14,7 @@ import (
 
 	"github.com/banyan-train/banyan/collective"
 	"github.com/banyan-train/banyan/collective/grouptest"
+	"github.com/banyan-train/banyan/internal/testkit"
 )
 
 // listen opens n listeners.
@@ -38,7 +37,7 @@ func TestI13_StrangersAreRefused(t *testing.T) {
 	ls, addrs := listen(t, 2)
 	ctx, cancel := context.WithTimeout(context.Background(), opTimeout)
 	defer cancel()
-	var log syncBuffer
+	var log testkit.Output
 	base := Config{Run: "run-1", Generation: 3, Rank: 1, Peers: addrs}
 	zero := base
 	zero.Rank, zero.Logger = 0, zerolog.New(&log)
@@ -207,24 +206,4 @@ func TestConfigValidate(t *testing.T) {
 			t.Errorf("error %v, want %q", err, want)
 		}
 	}
-}
-
-// syncBuffer is a buffer that several goroutines may use.
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-var _ io.Writer = (*syncBuffer)(nil)
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
 }

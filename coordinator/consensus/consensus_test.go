@@ -266,10 +266,10 @@ func TestCloseHandsLeadershipOver(t *testing.T) {
 // handsOver closes a leader and checks that another takes over. It answers false when the leader
 // was starved and had stepped down before.
 func handsOver(t *testing.T) bool {
-	logs := map[string]*bytes.Buffer{}
+	logs := map[string]*testkit.Output{}
 	g := startGroup(t, 3, func(c *Config) {
-		logs[c.ID] = &bytes.Buffer{}
-		c.Logger = zerolog.New(zerolog.SyncWriter(logs[c.ID]))
+		logs[c.ID] = &testkit.Output{}
+		c.Logger = zerolog.New(logs[c.ID])
 		c.LeaderLease, c.transferWait = c.HeartbeatTimeout, testkit.Patience
 	})
 	id, leader := g.leader()

@@ -1,7 +1,6 @@
 package telemetry
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -34,14 +33,14 @@ type cluster struct {
 	addrs  []string
 	clubs  []string
 	live   map[int]*Bus
-	output *lockedBuffer
+	output *testkit.Output
 }
 
 const secret = "sesame-3141"
 
 func newCluster(t *testing.T, n int) *cluster {
 	t.Helper()
-	c := &cluster{t: t, root: t.TempDir(), live: map[int]*Bus{}, output: &lockedBuffer{}}
+	c := &cluster{t: t, root: t.TempDir(), live: map[int]*Bus{}, output: &testkit.Output{}}
 	for range n {
 		c.addrs, c.clubs = append(c.addrs, testkit.FreeAddr(t)), append(c.clubs, testkit.FreeAddr(t))
 	}
@@ -199,23 +198,6 @@ func checkSteps(t *testing.T, steps []uint64, n uint64) {
 			t.Fatalf("item %d is step %d: %v", i, s, steps)
 		}
 	}
-}
-
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 func TestSingleMember(t *testing.T) {

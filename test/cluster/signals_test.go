@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -55,13 +55,22 @@ func TestI13_Interrupted(t *testing.T) {
 	}
 }
 
+// ctrlC is SIGINT, unless it is ignored here, as in what a script runs in the background: then the
+// command would inherit that, and what a second signal does would be up to who began the test.
+func ctrlC() os.Signal {
+	if signal.Ignored(syscall.SIGINT) {
+		return syscall.SIGTERM
+	}
+	return syscall.SIGINT
+}
+
 // interrupt sends a signal to a command once ready accepts what it has printed. With more, that
 // must not end it, and others follow: one that comes before the first is handled counts for none.
 func interrupt(t *testing.T, more bool, ready func(stdout string) bool, args ...string,
 ) (stdout, stderr string, code int) {
 	t.Helper()
 	cmd := exec.Command(shared.binary, args...)
-	var out, errs output
+	var out, errs testkit.Output
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -82,7 +91,7 @@ func interrupt(t *testing.T, more bool, ready func(stdout string) bool, args ...
 		}
 		return ready(out.String())
 	})
-	_ = cmd.Process.Signal(syscall.SIGINT)
+	_ = cmd.Process.Signal(ctrlC())
 	if more {
 		testkit.Eventually(t, "the delivery of a signal", func() bool { return !pending(t, pid) })
 		if !alive(pid) {
@@ -91,7 +100,7 @@ func interrupt(t *testing.T, more bool, ready func(stdout string) bool, args ...
 	}
 	testkit.Eventually(t, "the end of banyan "+strings.Join(args, " "), func() bool {
 		if more {
-			_ = cmd.Process.Signal(syscall.SIGINT)
+			_ = cmd.Process.Signal(ctrlC())
 		}
 		select {
 		case <-ended:
@@ -113,22 +122,4 @@ func pending(t *testing.T, pid int) bool {
 	_, after, _ := strings.Cut(string(b), "ShdPnd:")
 	mask, _, _ := strings.Cut(after, "\n")
 	return strings.Trim(mask, "\t 0") != ""
-}
-
-// output is a buffer that may be read while a process writes to it.
-type output struct {
-	mu  sync.Mutex
-	buf strings.Builder
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
 }
