@@ -43,7 +43,7 @@ bin/s3server: $(wildcard tools/s3server/*.go) tools/s3server/go.mod tools/s3serv
 
 .PHONY: test
 test: s3server ## all tests, then the Go parts again with the race detector
-	BANYAN_S3SERVER='$(CURDIR)/bin/s3server' $(GO) test -timeout 12m ./...
+	BANYAN_S3SERVER='$(CURDIR)/bin/s3server' $(GO) test -timeout 15m ./...
 	BANYAN_S3SERVER='$(CURDIR)/bin/s3server' $(GO) test -race -timeout 10m \
 		$$($(GO) list ./... | grep -Ev '$(RACE_OUT)')
 

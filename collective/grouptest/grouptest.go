@@ -20,7 +20,7 @@ import (
 // Factory makes the groups of one world, by rank. It registers their end with t.Cleanup.
 type Factory func(t testing.TB, world int) []collective.Group
 
-// patience bounds every test: a backend that hangs fails instead, one on a starved machine does not.
+// patience bounds every test: a backend that hangs fails instead; one that is starved does not.
 const patience = 2 * time.Minute
 
 // Worlds are the sizes of world that the suite runs.

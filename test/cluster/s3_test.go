@@ -72,7 +72,8 @@ type s3Server struct {
 // startS3 starts an S3 server.
 func startS3(t *testing.T) *s3Server {
 	t.Helper()
-	s := &s3Server{t: t, binary: os.Getenv("BANYAN_S3SERVER"), addr: testkit.FreeAddr(t), dir: t.TempDir()}
+	s := &s3Server{t: t, binary: os.Getenv("BANYAN_S3SERVER"), addr: testkit.FreeAddr(t),
+		dir: t.TempDir()}
 	if s.binary == "" {
 		t.Skip("BANYAN_S3SERVER is not set; `make test` builds the S3 server and sets it")
 	}

@@ -94,7 +94,8 @@ func TestI1_StaleGenerationCommitsNothing(t *testing.T) {
 			w.awaitGeneration(2)
 			c.procs[stale].signal(t, syscall.SIGCONT)
 			_ = syscall.Kill(rank, syscall.SIGCONT)
-			testkit.EventuallyWithin(t, deathWithin, "the death of the stale rank", func() bool { return !alive(rank) })
+			testkit.EventuallyWithin(t, deathWithin, "the death of the stale rank",
+				func() bool { return !alive(rank) })
 			want.same(t, w.finish(), c.digest(run))
 			w.noCommitAfterEnd(1)
 		})
