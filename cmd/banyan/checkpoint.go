@@ -171,7 +171,7 @@ func exportTo(dtype *string, replace *replaceFlag) checkpointAction {
 		}
 		format, err := hf.ParseFormat(*dtype)
 		if err != nil {
-			return fmt.Errorf("%w: --dtype: %w", errUsage, err)
+			return fmt.Errorf("%w: --dtype: %w", errInput, err)
 		}
 		if err := replace.check(ctx, op, rest[0]); err != nil {
 			return err

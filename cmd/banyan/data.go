@@ -61,7 +61,7 @@ func why(cmd *cobra.Command, name string, step uint64, o whyOptions) error {
 	}
 	ctx := cmd.Context()
 	if last := h.run.GetResolved().GetTotalSteps(); step > last {
-		return fmt.Errorf("%w: run %s has %d steps; name one of them", errUsage, h.run.GetId(), last)
+		return fmt.Errorf("%w: run %s has %d steps; name one of them", errInput, h.run.GetId(), last)
 	}
 	from, err := h.before(ctx, step)
 	if err != nil {
@@ -82,7 +82,7 @@ func why(cmd *cobra.Command, name string, step uint64, o whyOptions) error {
 	}
 	slots := int(h.run.GetResolved().GetSpec().GetTrain().GetGlobalBatch())
 	if o.slot >= slots {
-		return fmt.Errorf("%w: --slot %d: a step of run %s has the slots 0 to %d", errUsage, o.slot,
+		return fmt.Errorf("%w: --slot %d: a step of run %s has the slots 0 to %d", errInput, o.slot,
 			h.run.GetId(), slots-1)
 	}
 	if o.slot >= 0 {

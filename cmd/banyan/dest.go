@@ -35,7 +35,7 @@ func (r *replaceFlag) check(ctx context.Context, op store.Opener, dest string) e
 	}
 	if len(there) > 0 {
 		return fmt.Errorf("%w: %s is not empty: it holds %s; name a new folder, or replace the model "+
-			"in this one by --force", errUsage, dest, files(there, strings.TrimSuffix(key, "config.json")))
+			"in this one by --force", errInput, dest, files(there, strings.TrimSuffix(key, "config.json")))
 	}
 	return nil
 }

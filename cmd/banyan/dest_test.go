@@ -39,7 +39,7 @@ func (d desk) read(name string) string {
 
 func (d desk) refused(what string, err error, want ...string) {
 	d.Helper()
-	if !errors.Is(err, errUsage) {
+	if !errors.Is(err, errInput) {
 		d.Errorf("%s: %v is no usage error", what, err)
 		return
 	}

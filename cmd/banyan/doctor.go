@@ -29,7 +29,7 @@ func doctorCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			search := gpu.NewSearch(path)
 			if err := search.Check(); err != nil {
-				return fmt.Errorf("%w: %w", errUsage, err)
+				return fmt.Errorf("%w: %w", errInput, err)
 			}
 			r := doctor.Examine(search,
 				doctor.Host{Cores: runtime.NumCPU(), Classes: cpu.Classes()})

@@ -30,7 +30,7 @@ func TestDoctor(t *testing.T) {
 		len(r.Libraries) != 5 || !r.Needs[0].OK || strings.Count(text, "\n") != 1 {
 		t.Errorf("printed %s (%v)", text, err)
 	}
-	if _, err := runDoctor(t, "--cuda-path", "/no/such"); !errors.Is(err, errUsage) {
+	if _, err := runDoctor(t, "--cuda-path", "/no/such"); !errors.Is(err, errInput) {
 		t.Errorf("a folder that is not there: %v", err)
 	}
 	t.Setenv("BANYAN_ISA", "none such")

@@ -83,22 +83,22 @@ func (o *extendOptions) run(ctx context.Context, base, dest string) (*recipe, er
 	}
 	input, err := hf.ParseInit(o.init)
 	if err != nil {
-		return nil, fmt.Errorf("%w: --init: %w", errUsage, err)
+		return nil, fmt.Errorf("%w: --init: %w", errInput, err)
 	}
 	output, err := hf.ParseInit(o.initOutput)
 	if err != nil {
-		return nil, fmt.Errorf("%w: --init-output: %w", errUsage, err)
+		return nil, fmt.Errorf("%w: --init-output: %w", errInput, err)
 	}
 	format, err := hf.ParseFormat(o.dtype)
 	if err != nil {
-		return nil, fmt.Errorf("%w: --dtype: %w", errUsage, err)
+		return nil, fmt.Errorf("%w: --dtype: %w", errInput, err)
 	}
 	op, err := router.New(o.stores())
 	if err != nil {
 		return nil, err
 	}
 	if same(base, dest) {
-		return nil, fmt.Errorf("%w: %s is BASE and DEST; name a new folder", errUsage, dest)
+		return nil, fmt.Errorf("%w: %s is BASE and DEST; name a new folder", errInput, dest)
 	}
 	if err := o.replace.check(ctx, op, dest); err != nil {
 		return nil, err
@@ -131,7 +131,7 @@ func (r *recipe) grow(ctx context.Context, op store.Opener, base, grown string) 
 	}
 	fresh, err := tokenize.NewTokens(from, to)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s over %s: %w", errUsage, grown, base, err)
+		return nil, fmt.Errorf("%w: %s over %s: %w", errInput, grown, base, err)
 	}
 	folder, err := hf.Load(ctx, op, r.Model)
 	if err != nil {

@@ -36,14 +36,14 @@ func tokenizerExtendCommand() *cobra.Command {
 			ctx := cmd.Context()
 			merged, total, fresh, err := tokenize.Extend(ctx, op, base, add)
 			if errors.Is(err, tokenize.ErrInvalid) || errors.Is(err, tokenize.ErrUnsupported) {
-				return fmt.Errorf("%w: %w", errUsage, err)
+				return fmt.Errorf("%w: %w", errInput, err)
 			}
 			if err != nil {
 				return err
 			}
 			dest, err := put(ctx, op, out, merged, force)
 			if errors.Is(err, store.ErrExists) {
-				return fmt.Errorf("%w: %s is there already; name another, or replace it by --force", errUsage,
+				return fmt.Errorf("%w: %s is there already; name another, or replace it by --force", errInput,
 					dest)
 			}
 			if err != nil {

@@ -60,7 +60,7 @@ func inspect(cmd *cobra.Command, path string, set []string, samples int, quiet b
 	ctx := cmd.Context()
 	resolved, err := spec.Resolve(ctx, spec.Inputs{Spec: s, Opener: opener, Unread: true})
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errUsage, err)
+		return nil, fmt.Errorf("%w: %w", errInput, err)
 	}
 	tok, err := tokenize.LoadPinned(ctx, opener, resolved.GetTokenizer())
 	if err != nil {

@@ -44,7 +44,7 @@ func eachLine(in io.Reader, out io.Writer, answer lineFunc) error {
 	for ; lines.Scan(); n++ {
 		var err error
 		if buf, err = answer(buf[:0], lines.Bytes()); err != nil {
-			err = fmt.Errorf("%w: line %d: %w", errUsage, n, err)
+			err = fmt.Errorf("%w: line %d: %w", errInput, n, err)
 			return errors.Join(err, w.Flush()) // the lines before stand
 		}
 		if _, err := w.Write(append(buf, '\n')); err != nil {
@@ -52,7 +52,7 @@ func eachLine(in io.Reader, out io.Writer, answer lineFunc) error {
 		}
 	}
 	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
-		return fmt.Errorf("%w: line %d has over %d bytes; split it", errUsage, n, maxLine)
+		return fmt.Errorf("%w: line %d has over %d bytes; split it", errInput, n, maxLine)
 	} else if err != nil {
 		return fmt.Errorf("at line %d: %w", n, err)
 	}

@@ -24,8 +24,11 @@ const (
 	exitUsage  = 2 // usage or invalid input
 )
 
-// errUsage marks errors of usage or input.
-var errUsage = errors.New("usage")
+// Both kinds of error end a command with exitUsage.
+var (
+	errUsage = errors.New("usage")         // of the command line
+	errInput = errors.New("invalid input") // of what it names
+)
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -94,7 +97,7 @@ func message(err error) string {
 func exitCode(err error) int {
 	var invalid spec.Errors
 	switch {
-	case errors.Is(err, errUsage), errors.As(err, &invalid):
+	case errors.Is(err, errUsage), errors.Is(err, errInput), errors.As(err, &invalid):
 		return exitUsage
 	case status.Code(err) == codes.InvalidArgument:
 		return exitUsage

@@ -33,15 +33,15 @@ func modelInitCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, given []string) error {
 			b, err := os.ReadFile(config)
 			if err != nil {
-				return fmt.Errorf("%w: read config: %w", errUsage, err)
+				return fmt.Errorf("%w: read config: %w", errInput, err)
 			}
 			cfg, err := hf.ParseConfig(b)
 			if err != nil {
-				return fmt.Errorf("%w: %s: %w", errUsage, config, err)
+				return fmt.Errorf("%w: %s: %w", errInput, config, err)
 			}
 			format, err := hf.ParseFormat(dtype)
 			if err != nil {
-				return fmt.Errorf("%w: --dtype: %w", errUsage, err)
+				return fmt.Errorf("%w: --dtype: %w", errInput, err)
 			}
 			format.ShardBytes = shardBytes
 			opener, err := router.New(o.stores())
@@ -51,7 +51,7 @@ func modelInitCommand() *cobra.Command {
 			var extra map[string][]byte
 			if tokenizer != "" {
 				if extra, err = tokenize.Files(cmd.Context(), opener, tokenizer); err != nil {
-					return fmt.Errorf("%w: --tokenizer: %w", errUsage, err)
+					return fmt.Errorf("%w: --tokenizer: %w", errInput, err)
 				}
 			}
 			if err := replace.check(cmd.Context(), opener, given[0]); err != nil {

@@ -16,7 +16,7 @@ func refusePlaintext(insecure bool, hosts ...string) error {
 			continue
 		}
 		return fmt.Errorf("%w: %s is not loopback, and connections are not encrypted or authenticated "+
-			"in this version; give --insecure if the network between the hosts is trusted", errUsage, h)
+			"in this version; give --insecure if the network between the hosts is trusted", errInput, h)
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ func TestPlaintextNeedsAWord(t *testing.T) {
 		}
 	}
 	for _, host := range []string{"10.0.0.1:7070", "0.0.0.0:1", "gpu-1", "gpu-1:7070", ""} {
-		if err := refusePlaintext(false, host); !errors.Is(err, errUsage) {
+		if err := refusePlaintext(false, host); !errors.Is(err, errInput) {
 			t.Errorf("%q accepted: %v", host, err)
 		}
 		if err := refusePlaintext(true, host); err != nil {

@@ -29,7 +29,7 @@ func planCommand() *cobra.Command {
 			}
 			resolved, err := spec.Resolve(cmd.Context(), spec.Inputs{Spec: s, Opener: opener})
 			if err != nil {
-				return fmt.Errorf("%w: %w", errUsage, err)
+				return fmt.Errorf("%w: %w", errInput, err)
 			}
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), resolved)
@@ -47,7 +47,7 @@ func planCommand() *cobra.Command {
 func readSpec(path string, set []string) ([]byte, *pb.RunSpec, error) {
 	yaml, err := os.ReadFile(path)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: read spec: %w", errUsage, err)
+		return nil, nil, fmt.Errorf("%w: read spec: %w", errInput, err)
 	}
 	s, err := spec.Parse(path, yaml, set...)
 	return yaml, s, err

@@ -36,7 +36,7 @@ func (f *probeFlags) register(cmd *cobra.Command) {
 func (f *probeFlags) open() (store.Opener, probe.Options, error) {
 	opt, err := probe.ParsePrecision(f.precision)
 	if err != nil {
-		return nil, opt, fmt.Errorf("%w: --precision: %w", errUsage, err)
+		return nil, opt, fmt.Errorf("%w: --precision: %w", errInput, err)
 	}
 	if f.dir == "" {
 		return nil, opt, fmt.Errorf("%w: --model: want a Hugging Face folder", errUsage)
@@ -74,7 +74,7 @@ func modelLogitsCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ids, err := parseIDs(list)
 			if err != nil {
-				return fmt.Errorf("%w: %w", errUsage, err)
+				return fmt.Errorf("%w: %w", errInput, err)
 			}
 			op, opt, err := f.open()
 			if err != nil {
@@ -128,7 +128,7 @@ func modelLossCommand() *cobra.Command {
 			}
 			in, err := openLines(path)
 			if err != nil {
-				return fmt.Errorf("%w: --jsonl%w", errUsage, err)
+				return fmt.Errorf("%w: --jsonl%w", errInput, err)
 			}
 			defer in.Close()
 			if tokenizer == "" {

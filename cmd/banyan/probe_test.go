@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -88,7 +87,7 @@ func TestProbes(t *testing.T) {
 			t.Errorf("%v: error is %v, want one with %q (printed %q)", line, err, want, out)
 		}
 		usage := strings.HasPrefix(want, "--") || strings.HasPrefix(want, "model_type")
-		if usage && !errors.Is(err, errUsage) {
+		if usage && exitCode(err) != exitUsage {
 			t.Errorf("%v: %v is no usage error", line, err)
 		}
 	}

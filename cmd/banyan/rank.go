@@ -24,7 +24,7 @@ func rankCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			conn, err := rank.Inherited()
 			if err != nil {
-				return fmt.Errorf("%w: %w", errUsage, err)
+				return fmt.Errorf("%w: %w", errInput, err)
 			}
 			cfg.Log = logger()
 			return rank.Main(cmd.Context(), cfg, conn, func(error) { os.Exit(exitOrphaned) })

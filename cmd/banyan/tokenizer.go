@@ -74,7 +74,7 @@ func (o *storeFlags) tokenizer(cmd *cobra.Command, uri string) (tokenize.Tokeniz
 	}
 	tok, _, err := tokenize.Load(cmd.Context(), opener, uri)
 	if errors.Is(err, tokenize.ErrInvalid) || errors.Is(err, tokenize.ErrUnsupported) {
-		return nil, fmt.Errorf("%w: %w", errUsage, err)
+		return nil, fmt.Errorf("%w: %w", errInput, err)
 	}
 	return tok, err
 }
@@ -87,7 +87,7 @@ func special(flag string, on bool, id func() (int32, bool)) ([]int32, error) {
 	token, ok := id()
 	if !ok {
 		return nil, fmt.Errorf("%w: %s: the tokenizer names no such token; leave the flag out, or "+
-			"name one in tokenizer_config.json", errUsage, flag)
+			"name one in tokenizer_config.json", errInput, flag)
 	}
 	return []int32{token}, nil
 }

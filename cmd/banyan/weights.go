@@ -22,7 +22,7 @@ func setWeightsCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, given []string) error {
 			weights, err := spec.ParseWeights(given[1])
 			if err != nil {
-				return fmt.Errorf("%w: %w", errUsage, err)
+				return fmt.Errorf("%w: %w", errInput, err)
 			}
 			if step == 0 {
 				return fmt.Errorf("%w: --at-step is missing: name the first step with these weights",

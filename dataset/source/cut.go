@@ -112,17 +112,21 @@ func findFrames(ctx context.Context, f *file) ([]uint64, error) {
 	raw := &byteReader{file: f, window: maxRead, end: f.size, ctx: ctx}
 	in := bufio.NewReaderSize(raw, 4<<10)
 	var frames []uint64
-	for {
+	for at := int64(0); ; {
 		n, err := frame(in)
+		at += n
 		switch {
 		case errors.Is(err, io.EOF) && n == 0:
 			return frames, nil
 		case raw.err != nil:
 			return nil, raw.err
 		case errors.Is(err, io.EOF):
-			return nil, damaged(pb.Compression_ZSTD, io.ErrUnexpectedEOF)
-		case err != nil:
-			return nil, damaged(pb.Compression_ZSTD, err)
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			p := damaged(pb.Compression_ZSTD, err)
+			p.at = int(at)
+			return nil, p
 		}
 		frames = append(frames, uint64(n))
 	}

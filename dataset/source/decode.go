@@ -66,14 +66,22 @@ func (z *zstdDecoder) Close() error {
 	return nil
 }
 
+// testOf is the command that checks a compressed file.
+func testOf(c pb.Compression) string {
+	if c == pb.Compression_ZSTD {
+		return "zstd -t"
+	}
+	return "gzip -t"
+}
+
 // damaged explains what a decoder says about bytes that are as they were pinned.
 func damaged(c pb.Compression, err error) *problem {
-	name, test := "gzip", "gzip -t"
+	name := "gzip"
 	if c == pb.Compression_ZSTD {
-		name, test = "zstd", "zstd -t"
+		name = "zstd"
 	}
 	p := &problem{what: fmt.Sprintf("the %s data is damaged here: %v", name, err),
-		fix: fmt.Sprintf("check the file with %s and make it anew", test)}
+		fix: fmt.Sprintf("check the file with %s and make it anew", testOf(c))}
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		p.what = fmt.Sprintf("the %s data ends too early", name)

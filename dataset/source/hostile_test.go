@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"runtime"
 	"strings"
 	"testing"
@@ -76,7 +77,10 @@ func TestI13_DamagedFilesAreNamed(t *testing.T) {
 		{"cut.jsonl.gz", zipped[:len(zipped)-9], "the gzip data ends too early"},
 		{"sum.jsonl.gz", flip(zipped, -5), "the gzip data is damaged"},
 		{"none.jsonl.gz", lines, "the gzip data is damaged"},
-		{"cut.jsonl.zst", packed[:len(packed)-9], "the zstd data ends too early"},
+		{"cut.jsonl.zst", packed[:len(packed)-9],
+			fmt.Sprintf("the zstd data ends too early (byte %d)", len(packed)-9)},
+		{"text.jsonl.gz", gz(t, append(bytes.Clone(lines[:800]), 0xff)), "is damaged: gzip -t tells"},
+		{"json.jsonl.zst", frames(t, false, lines[:800], []byte("nope")), "is damaged: zstd -t tells"},
 		{"sum.jsonl.zst", flip(packed, -1), "the zstd data is damaged"},
 		{"none.jsonl.zst", lines, "the zstd data is damaged"},
 		{"table.jsonl.zst", flip(indexed, -15), "the seek table at its end is damaged"},

@@ -186,6 +186,10 @@ func (r *Reader) explain(at int64, err error) error {
 	if errors.As(err, &bad) {
 		e := &RecordError{Source: r.src.name, URI: f.uri, Place: r.place(at), Record: at,
 			Byte: at + int64(bad.at), What: bad.what, Fix: bad.fix, passes: bad.passes}
+		if f.compression != pb.Compression_COMPRESSION_UNSPECIFIED && (e.Fix == fixUTF8 ||
+			e.Fix == fixJSON) { // bytes that were hit decompress to nonsense before a checksum comes
+			e.Fix += "; was it good once, the file is damaged: " + testOf(f.compression) + " tells"
+		}
 		if e.row = f.format == pb.Format_PARQUET; e.row {
 			e.Byte = int64(bad.at)
 		}
