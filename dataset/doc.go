@@ -3,7 +3,7 @@
 // It owns: pinning a corpus (Pin), the stream of a range of slots (Stream), its cursor, and the
 // ledger digests that prove what was consumed. It composes dataset/mix (which source), source
 // (which text), tokenize and pack (which tokens). It never learns W, never talks to other ranks,
-// and writes nothing but staged sources (Stage).
+// and writes nothing but staged sources (Stage), and removes nothing else (Unstage).
 //
 //	              step t, slot b
 //	mix --------> source s --+

@@ -52,9 +52,8 @@ func bundlesOf(m *pb.SourceManifest) ([]bundle, error) {
 	return bundles, nil
 }
 
-// series is where a bundle's sequences lie, and what they are made of.
-func (c *Config) series(m *pb.SourceManifest, i int, b bundle,
-) (bucket store.Bucket, prefix, id string, err error) {
+// made is the digest of all that the sequences of a staged source depend on.
+func (c *Config) made(m *pb.SourceManifest) hash.Hash {
 	h := sha256.New()
 	fmt.Fprintf(h, "banyan staged v1\n%d %v %v %d\n%q\n%q\n", c.SeqLen, c.BOS,
 		c.Packing == pb.Packing_BEST_FIT, m.GetBlockBytes(), c.TokenizerID, m.GetTextField())
@@ -62,7 +61,19 @@ func (c *Config) series(m *pb.SourceManifest, i int, b bundle,
 	for _, how := range howRead(m) {
 		fmt.Fprintf(h, "%q\n", how)
 	}
-	bucket, prefix, err = c.Stores.Open(fmt.Sprintf("%s/%.16x/bundle-%05d", c.Stage, h.Sum(nil), i))
+	return h
+}
+
+// folder is the name of the folder that a staged source lies in.
+func (c *Config) folder(m *pb.SourceManifest) string {
+	return fmt.Sprintf("%.16x", c.made(m).Sum(nil))
+}
+
+// series is where a bundle's sequences lie, and what they are made of.
+func (c *Config) series(m *pb.SourceManifest, i int, b bundle,
+) (bucket store.Bucket, prefix, id string, err error) {
+	h := c.made(m)
+	bucket, prefix, err = c.Stores.Open(fmt.Sprintf("%s/%s/bundle-%05d", c.Stage, c.folder(m), i))
 	if err != nil {
 		return nil, "", "", err
 	}

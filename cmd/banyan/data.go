@@ -24,7 +24,8 @@ import (
 
 func dataCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "data", Short: "Work on the data of a run"}
-	cmd.AddCommand(inspectCommand(), whyCommand(), auditCommand(), setWeightsCommand())
+	cmd.AddCommand(inspectCommand(), whyCommand(), auditCommand(), setWeightsCommand(),
+		stagedCommand())
 	return cmd
 }
 

@@ -3,7 +3,6 @@ package memstore
 import (
 	"context"
 	"crypto/md5"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -80,8 +79,13 @@ func (s *Store) Put(
 	return s.Stat(ctx, key)
 }
 
-// Delete is not there.
-func (s *Store) Delete(context.Context, string) error { return errors.ErrUnsupported }
+// Delete implements store.Bucket.
+func (s *Store) Delete(_ context.Context, key string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.objects, key)
+	return nil
+}
 
 // ReadRange implements store.Bucket.
 func (s *Store) ReadRange(ctx context.Context, key string, off int64, p []byte, etag string) error {
