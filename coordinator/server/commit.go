@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -181,8 +182,8 @@ func (l *lead) retire(ctx context.Context, run *pb.Run, ref *pb.CheckpointRef) {
 	if !ok {
 		return
 	}
-	to := run.GetResolved().GetSpec().GetCheckpoint().GetTo()
-	dir := checkpoint.Dir(to, run.GetId(), ref.GetStep(), ref.GetGeneration())
+	// Its own place: an edit of checkpoint.to may have moved the run on to another one.
+	dir := strings.TrimSuffix(ref.GetUri(), "/"+manifest.Name)
 	l.clean(run, "delete retired checkpoint", func(ctx context.Context, op store.Opener) error {
 		return checkpoint.Delete(ctx, op, dir)
 	})

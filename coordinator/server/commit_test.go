@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/banyan-train/banyan/checkpoint"
 	"github.com/banyan-train/banyan/coordinator/state"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
@@ -61,6 +63,35 @@ func TestI4_CommittedCheckpointIsComplete(t *testing.T) {
 		if _, err := checkpoint.Open(t.Context(), op, first.GetUri(), ""); err == nil {
 			t.Error("a retired checkpoint is still there")
 		}
+	})
+}
+
+// TestRetiredWhereItWas: a checkpoint is deleted where it lies, though the run keeps new ones in
+// another place since an edit.
+func TestRetiredWhereItWas(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newStage(t)
+		s.play(twoRanks + "shard w1 r1/1/0 step=2\nshard w2 r1/1/1 step=2\nstop r1\n" +
+			"say w1 r1/1/0 phase=DONE step=2\nsay w2 r1/1/1 phase=DONE step=2\n")
+		old := state.Newest(s.run(t))
+		moved := proto.CloneOf(s.run(t).GetResolved())
+		moved.Spec.Checkpoint.To = filepath.Join(s.dir, "moved")
+		s.ask(&pb.Command{Command: &pb.Command_Resume{Resume: &pb.ResumeRun{Run: "r1",
+			Resolved: moved}}})
+		synctest.Wait()
+		s.play("say w1 r1/2/0 phase=STEPPING\nsay w2 r1/2/1 phase=STEPPING\n" +
+			"shard w1 r1/2/0 step=4\nshard w2 r1/2/1 step=4\n")
+		next := state.Newest(s.run(t))
+		if next.GetStep() != 4 || len(s.run(t).GetCheckpoints()) != 1 {
+			t.Fatalf("checkpoints %v", s.run(t).GetCheckpoints())
+		}
+		op, err := router.New(nil)
+		must(t, err)
+		if _, err := checkpoint.Open(t.Context(), op, old.GetUri(), ""); err == nil {
+			t.Errorf("the retired checkpoint is still at %s", old.GetUri())
+		}
+		_, err = checkpoint.Open(t.Context(), op, next.GetUri(), next.GetDigest())
+		must(t, err)
 	})
 }
 
