@@ -44,7 +44,7 @@ func Next(st *pb.ClusterState, live []WorkerView) []Decision {
 		d := Decision{Run: run.Id, Generation: run.Generation + 1,
 			ResumeStep: state.Newest(run).GetStep()}
 		if blocker != nil {
-			d.Reason = fmt.Sprintf("waits behind run %s, which is earlier in the queue and %s",
+			d.Reason = fmt.Sprintf("comes behind run %s, which is earlier in the queue and %s",
 				blocker.Run, blocker.Reason)
 			out = append(out, d)
 			continue

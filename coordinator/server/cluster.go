@@ -56,9 +56,9 @@ func (l *lead) listWorkers() *pb.ListWorkersResponse {
 		}
 	}
 	for _, w := range l.machine.Workers() {
-		x := &pb.WorkerStatus{Info: w, Serving: serving[w.GetId()]}
-		if s := l.sessions[w.GetId()]; s != nil {
-			x.Live, x.Address = true, s.host
+		x := &pb.WorkerStatus{Info: w}
+		if s := l.sessions[w.GetId()]; s != nil { // what a lost one still serves, nobody knows
+			x.Live, x.Address, x.Serving = true, s.host, serving[w.GetId()]
 		}
 		if _, known := l.leases[w.GetId()]; known || x.GetLive() {
 			x.SinceHeartbeatMs = l.silence(w.GetId()).Milliseconds()

@@ -112,6 +112,12 @@ func TestStatusAndWorkers(t *testing.T) {
 		if w2.GetLive() || len(w2.GetServing()) > 0 || w2.GetInfo().GetId() != "w2" {
 			t.Errorf("w2: %v", w2)
 		}
+		th.play("close w1\n")
+		list, err = cluster.ListWorkers(t.Context(), nil)
+		must(t, err)
+		if w1 := list.GetWorkers()[0]; w1.GetLive() || len(w1.GetServing()) > 0 {
+			t.Errorf("a lost worker: %v", w1)
+		}
 		st, err := cluster.Status(t.Context(), nil)
 		must(t, err)
 		if !st.GetLeader() || st.GetMember() != "c1" || st.GetLeaderAddress() != "c1:1" ||
