@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/banyan-train/banyan/coordinator/state"
 	"github.com/banyan-train/banyan/dataset"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
+	"github.com/banyan-train/banyan/store"
 	"github.com/banyan-train/banyan/store/router"
 )
 
@@ -49,6 +51,7 @@ func staged(cmd *cobra.Command, c *client.Client, remove bool) error {
 	}
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "STAGED SOURCE\tBYTES\tRUNS")
+	var failed error // a store that is away hides its own alone
 	seen := map[string]bool{}
 	for _, run := range runs {
 		in := dataset.StagedIn(run.GetResolved())
@@ -61,27 +64,36 @@ func staged(cmd *cobra.Command, c *client.Client, remove bool) error {
 			return err
 		}
 		list, err := dataset.StagedFolders(cmd.Context(), op, in)
-		if err != nil {
-			return err
-		}
+		failed = errors.Join(failed, err)
 		for _, f := range list {
-			if remove { // a run may have been launched or resumed since
-				if runs, err = allRuns(cmd, c); err != nil {
-					return err
-				}
+			line, _ := readers(runs, f.Name)
+			if remove {
+				line, err = unstage(cmd, c, op, in, f)
+				failed = errors.Join(failed, err)
 			}
-			names, live := readers(runs, f.Name)
-			note := ""
-			if remove && !live {
-				if err := dataset.Unstage(cmd.Context(), op, in, f); err != nil {
-					return err
-				}
-				note = "\tremoved"
-			}
-			fmt.Fprintf(w, "%s/%s\t%d\t%s%s\n", in, f.Name, f.Bytes, names, note)
+			fmt.Fprintf(w, "%s/%s\t%d\t%s\n", in, f.Name, f.Bytes, line)
 		}
 	}
-	return w.Flush()
+	return errors.Join(w.Flush(), failed)
+}
+
+// unstage removes a folder unless a run may be reading it, and says whose it is and whether it is
+// gone. It asks for the runs anew: one may have been launched or resumed since.
+func unstage(cmd *cobra.Command, c *client.Client, op store.Opener, in string,
+	f dataset.StagedFolder,
+) (line string, err error) {
+	runs, err := allRuns(cmd, c)
+	if err != nil {
+		return "", err
+	}
+	names, live := readers(runs, f.Name)
+	if live {
+		return names, nil
+	}
+	if err := dataset.Unstage(cmd.Context(), op, in, f); err != nil {
+		return names, err
+	}
+	return names + "\tremoved", nil
 }
 
 func allRuns(cmd *cobra.Command, c *client.Client) ([]*pb.Run, error) {
