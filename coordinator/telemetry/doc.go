@@ -24,8 +24,9 @@
 // rebuilt when their member dies, and the server pushes ahead of the reader.
 //
 // Readers see each stored item once and in order as long as the stream lives. When it was lost and
-// made anew (its creation time changed, or its sequence went back), Follow begins at the new start:
-// items may come a second time, and callers tell them by step and by event index (I11).
+// made anew (its creation time changed, its sequence went back, or another item has the place of
+// the last one read), Follow begins at the new start: items may come a second time, and callers
+// tell them by step and by event index (I11). It may go on at its old place first.
 //
 // Invariants: I11 (a slow watcher costs the server at most one batch, far below 8 MiB), I12 (the
 // password stays out of the log), I13 (foreign bytes in the stream are passed over with a warning).

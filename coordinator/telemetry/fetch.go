@@ -14,7 +14,8 @@ import (
 
 const (
 	// A batch is what one request may bring: the server's and the reader's memory for one watcher.
-	// The server stops after the message that passes the bound, so one batch is below 2 MiB.
+	// The server stops after the message that passes the bound, so one batch is below 2 MiB, or 3
+	// with a message that was read before.
 	batchMessages = 256
 	batchBytes    = 1 << 20
 
@@ -72,10 +73,31 @@ type getRequest struct {
 // errBroken: a batch came with a hole in it; what came before the hole is good.
 var errBroken = errors.New("batch broke off")
 
+// errAnew: what was read is not in the stream any more.
+var errAnew = errors.New("stream was made anew")
+
 // fetch returns the next messages from sequence seq on, none when the replica that answered has
 // none (yet), and whether that replica has more. With an error, messages may come too: they are a
 // prefix of the batch.
 func (f *fetcher) fetch(ctx context.Context, seq uint64) (msgs []stored, more bool, err error) {
+	return f.fetchBytes(ctx, seq, batchBytes)
+}
+
+// fetchAfter is fetch for the messages after one that was read; another that has its place now, or
+// a later one, makes it errAnew. It brings at least one new message where there is one.
+func (f *fetcher) fetchAfter(ctx context.Context, read stored) ([]stored, bool, error) {
+	msgs, more, err := f.fetchBytes(ctx, read.seq, batchBytes+maxPayload)
+	if len(msgs) == 0 {
+		return nil, more, err
+	}
+	if msgs[0].seq != read.seq || !msgs[0].at.Equal(read.at) {
+		return nil, false, errAnew
+	}
+	return msgs[1:], more, err
+}
+
+func (f *fetcher) fetchBytes(ctx context.Context, seq uint64, bytes int) (msgs []stored, more bool,
+	err error) {
 	ctx, cancel := context.WithTimeout(ctx, f.limit)
 	defer cancel()
 	defer func() {
@@ -88,7 +110,7 @@ func (f *fetcher) fetch(ctx context.Context, seq uint64) (msgs []stored, more bo
 	f.request++
 	reply := f.inbox + "." + strconv.FormatUint(f.request, 10)
 	body, err := json.Marshal(getRequest{
-		Seq: seq, NextSubject: f.subject, Batch: batchMessages, MaxBytes: batchBytes,
+		Seq: seq, NextSubject: f.subject, Batch: batchMessages, MaxBytes: bytes,
 	})
 	if err != nil {
 		return nil, false, fmt.Errorf("encode request: %w", err)

@@ -135,7 +135,11 @@ func (r *reader) lastSequence(ctx context.Context) (uint64, error) {
 // follow never returns nil: it ends with ctx, or with an error of fn.
 func (r *reader) follow(ctx context.Context) error {
 	for {
-		msgs, more, err := r.f.fetch(ctx, r.next)
+		msgs, more, err := r.fetch(ctx)
+		if errors.Is(err, errAnew) {
+			r.beginAnew()
+			continue
+		}
 		if ferr := r.pass(msgs); ferr != nil {
 			return ferr
 		}
@@ -153,6 +157,15 @@ func (r *reader) follow(ctx context.Context) error {
 			r.checkStream(ctx)
 		}
 	}
+}
+
+// fetch gets what comes next. Until a leader has said which stream this is, every batch begins with
+// the last message of the one before: nothing else tells that they are of one stream.
+func (r *reader) fetch(ctx context.Context) ([]stored, bool, error) {
+	if r.created.IsZero() && r.read.seq > 0 {
+		return r.f.fetchAfter(ctx, r.read)
+	}
+	return r.f.fetch(ctx, r.next)
 }
 
 // pass hands messages to fn. What does not decode is not ours: it is logged and passed over.
@@ -225,11 +238,16 @@ func (r *reader) checkStream(ctx context.Context) {
 		}
 	}
 	if fresh || r.backwards >= backwardsChecks {
-		r.bus.log.Warn().Str("run", r.run).Uint64("read_to", r.next-1).
-			Uint64("stream_ends", info.State.LastSeq).Msg("stream was lost; reading the new one")
-		r.next, r.read, r.backwards, r.delay = 1, stored{}, 0, hintDelay
+		r.beginAnew()
 	}
 	r.created = info.Created
+}
+
+// beginAnew goes to the start of a stream that is not the one that was read.
+func (r *reader) beginAnew() {
+	r.bus.log.Warn().Str("run", r.run).Uint64("read_to", r.next-1).
+		Msg("stream was lost; reading the new one")
+	r.next, r.read, r.backwards, r.delay = 1, stored{}, 0, hintDelay
 }
 
 // elsewhere says whether what was read so far is not of the stream that is there now. Reading may
