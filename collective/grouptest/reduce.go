@@ -87,7 +87,7 @@ func reduce(ctx context.Context, g collective.Group) ([]float32, error) {
 		rounds = max(rounds, len(all[r]))
 	}
 	mine := shard(int(g.Rank()), world)
-	sum := tree.NewSum(sumLeaves, tree.NewFloats(mine.Len()))
+	sum := tree.NewSum(sumLeaves, tree.NewFloats(mine.Len(), tree.PlainAdd))
 	for round := range rounds {
 		recv, send := make([][]float32, world), make([][]float32, world)
 		for r := range world {

@@ -39,7 +39,7 @@ func shard(rank, world int) tree.Range {
 
 // onHost is the sum as the host adds it.
 func onHost(t *testing.T) []float32 {
-	sum := tree.NewSum(leaves, tree.NewFloats(chunks*chunk))
+	sum := tree.NewSum(leaves, tree.NewFloats(chunks*chunk, tree.PlainAdd))
 	for leaf := range leaves {
 		if err := sum.Put(leaf, 0, 1, partial(leaf), tree.Given); err != nil {
 			t.Fatal(err)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"slices"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -135,7 +134,8 @@ func BenchmarkAllGather(b *testing.B) {
 // BenchmarkAllToAllSum is the reduce-scatter: one partial a rank, added by the owner as it comes.
 func BenchmarkAllToAllSum(b *testing.B) {
 	benchmark(b, func(g collective.Group, part, iters int) error {
-		sum := tree.NewPieces(g.Size(), part, collective.PieceElements, floats())
+		sum := tree.NewPieces(g.Size(), part, collective.PieceElements,
+			tree.FloatsBySize(tree.PlainAdd))
 		me, own, send := int(g.Rank()), make([]float32, part), make([][]float32, g.Size())
 		counts := slices.Repeat([]int{part}, g.Size())
 		counts[me] = 0
@@ -160,35 +160,6 @@ func BenchmarkAllToAllSum(b *testing.B) {
 		}
 		return nil
 	})
-}
-
-// locked makes tree.Floats fit for several goroutines.
-type locked struct {
-	mu sync.Mutex
-	*tree.Floats
-}
-
-func (l *locked) Take() ([]float32, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.Floats.Take()
-}
-
-func (l *locked) Give(v []float32) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.Floats.Give(v)
-}
-
-// floats makes Vectors of n elements, one an n.
-func floats() func(n int) tree.Vectors[[]float32] {
-	of := map[int]*locked{}
-	return func(n int) tree.Vectors[[]float32] {
-		if of[n] == nil {
-			of[n] = &locked{Floats: tree.NewFloats(n)}
-		}
-		return of[n]
-	}
 }
 
 func BenchmarkBarrier(b *testing.B) {

@@ -11,32 +11,13 @@ import (
 	"pgregory.net/rapid"
 )
 
-// guarded makes Floats fit for several goroutines, and counts what is out.
-type guarded struct {
-	mu sync.Mutex
-	*Floats
-}
-
-func (g *guarded) Take() ([]float32, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.Floats.Take()
-}
-
-func (g *guarded) Give(v []float32) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.Floats.Give(v)
-}
-
-// guardedPools is the vectors of NewPieces, and what it has made, by length.
-func guardedPools() (map[int]*guarded, func(int) Vectors[[]float32]) {
-	pools := map[int]*guarded{}
-	return pools, func(n int) Vectors[[]float32] {
-		if pools[n] == nil {
-			pools[n] = &guarded{Floats: NewFloats(n)}
-		}
-		return pools[n]
+// pools is the vectors of NewPieces, and what it has made, by length.
+func pools() (map[int]*Floats, func(int) Vectors[[]float32]) {
+	made, of := map[int]*Floats{}, FloatsBySize(PlainAdd)
+	return made, func(n int) Vectors[[]float32] {
+		v := of(n)
+		made[n] = v.(*Floats)
+		return v
 	}
 }
 
@@ -53,7 +34,7 @@ func TestI3_PiecesAreTheSumAndStayInTheOwnVector(t *testing.T) {
 			partials[m] = values(t, size, "partial")
 		}
 		want := bits(direct(partials, leaves))
-		pools, of := guardedPools()
+		made, of := pools()
 		sum := NewPieces(leaves, size, each, of)
 		for range 2 { // the second time from recycled buffers
 			world := rapid.IntRange(1, leaves).Draw(t, "world")
@@ -65,7 +46,7 @@ func TestI3_PiecesAreTheSumAndStayInTheOwnVector(t *testing.T) {
 					world, me, bits(home), want, missing, leaf)
 			}
 			sum.Reset()
-			for _, p := range pools {
+			for _, p := range made {
 				for _, v := range p.free {
 					if inside(v, home) {
 						t.Fatal("the own vector went to the free ones")
@@ -140,7 +121,7 @@ func deliverPieces(t *rapid.T, sum *Pieces, partials [][]float32, leaves, world,
 // TestPiecesAreSafeForManyGoroutines: as the receivers of a group put them.
 func TestPiecesAreSafeForManyGoroutines(t *testing.T) {
 	const leaves, size, each = 7, 1000, 64
-	_, of := guardedPools()
+	of := FloatsBySize(PlainAdd)
 	sum := NewPieces(leaves, size, each, of)
 	partials := make([][]float32, leaves)
 	for leaf := range partials {
@@ -178,7 +159,7 @@ func TestPiecesAreSafeForManyGoroutines(t *testing.T) {
 }
 
 func TestPiecesRefuseWhatIsNoPiece(t *testing.T) {
-	_, of := guardedPools()
+	of := FloatsBySize(PlainAdd)
 	sum := NewPieces(2, 10, 4, of)
 	first := Partial{Leaf: 0, Count: 1}
 	for _, x := range []struct{ at, n int }{{-4, 4}, {1, 4}, {0, 3}, {0, 5}, {8, 4}, {12, 0}, {8, 0}} {
@@ -204,7 +185,7 @@ func TestPiecesRefuseWhatIsNoPiece(t *testing.T) {
 // TestSumIsInTheLeftmostKept: whatever comes first, and the other one stays the caller's.
 func TestSumIsInTheLeftmostKept(t *testing.T) {
 	for _, order := range [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
-		pool := NewFloats(1)
+		pool := NewFloats(1, PlainAdd)
 		sum, left, right := NewSum(4, pool), []float32{2}, []float32{4}
 		put := []func() error{
 			func() error { return sum.Put(0, 0, 1, []float32{1}, Lent) },

@@ -46,10 +46,10 @@ func TestScaleDoesNotOverflow(t *testing.T) {
 func TestBuffersIsExact(t *testing.T) {
 	for leaves := 1; leaves <= 33; leaves++ {
 		for world := 1; world <= leaves; world++ {
-			all := NewSum(leaves, NewFloats(1))
+			all := NewSum(leaves, NewFloats(1, PlainAdd))
 			for rank := range world {
 				own := Leaves(rank, world, leaves)
-				alone := NewSum(leaves, NewFloats(1))
+				alone := NewSum(leaves, NewFloats(1, PlainAdd))
 				for _, sum := range []*Sum[[]float32]{all, alone} {
 					driveToWorst(t, sum, leaves, own)
 				}
@@ -112,7 +112,7 @@ func TestSubtreesAreTheFewestThatCover(t *testing.T) {
 		leaves := rapid.IntRange(1, 100).Draw(t, "leaves")
 		lo := rapid.IntRange(0, leaves).Draw(t, "lo")
 		own := Range{lo, rapid.IntRange(lo, leaves).Draw(t, "hi")}
-		sum, at := NewSum(leaves, NewFloats(0)), own.Lo
+		sum, at := NewSum(leaves, NewFloats(0, PlainAdd)), own.Lo
 		for _, r := range Subtrees(leaves, own) {
 			if _, ok := sum.find(r); !ok || r.Lo != at {
 				t.Fatalf("%v of %d leaves: %v after %d", own, leaves, r, at)

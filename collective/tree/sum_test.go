@@ -116,7 +116,7 @@ func deliverSubtrees(t *rapid.T, sum *Sum[[]float32], partials [][]float32, leav
 	}
 	var pieces []piece
 	for rank := range world {
-		alone := NewSum(leaves, NewFloats(len(partials[0])))
+		alone := NewSum(leaves, NewFloats(len(partials[0]), PlainAdd))
 		for _, p := range placesOf(rank, world, leaves, len(partials)) {
 			put(t, len(partials[0]), partials[p.micro], func(v []float32, claim Claim) error {
 				return alone.Put(p.leaf, p.index, p.count, v, claim)
@@ -151,7 +151,7 @@ func TestI3_SumIsTheSameBitsForEveryWorldAndArrivalOrder(t *testing.T) {
 			partials[m] = values(t, size, "partial")
 		}
 		want := bits(direct(partials, leaves))
-		sum := NewSum(leaves, NewFloats(size))
+		sum := NewSum(leaves, NewFloats(size, PlainAdd))
 		for range 3 { // the second time from recycled buffers
 			world := rapid.IntRange(1, leaves).Draw(t, "world")
 			way := rapid.SampledFrom([]func(*rapid.T, *Sum[[]float32], [][]float32, int, int){
@@ -175,7 +175,7 @@ func TestI3_SumIsTheSameBitsForEveryWorldAndArrivalOrder(t *testing.T) {
 
 func TestSumDependsOnTheTree(t *testing.T) {
 	// 2^24 + 1 rounds back to 2^24: a running sum loses both ones, the tree keeps them.
-	sum := NewSum(4, NewFloats(1))
+	sum := NewSum(4, NewFloats(1, PlainAdd))
 	for leaf, v := range []float32{1 << 24, 0, 1, 1} {
 		if err := sum.Put(leaf, 0, 1, []float32{v}, Lent); err != nil {
 			t.Fatal(err)
@@ -188,7 +188,7 @@ func TestSumDependsOnTheTree(t *testing.T) {
 
 func TestSumCopiesTheFirstPartial(t *testing.T) {
 	minus0 := float32(math.Copysign(0, -1))
-	sum := NewSum(1, NewFloats(1))
+	sum := NewSum(1, NewFloats(1, PlainAdd))
 	for i := range 2 {
 		if err := sum.Put(0, i, 2, []float32{minus0}, Lent); err != nil {
 			t.Fatal(err)
@@ -200,7 +200,7 @@ func TestSumCopiesTheFirstPartial(t *testing.T) {
 }
 
 func TestSumRefusesWhatIsOutOfPlace(t *testing.T) {
-	sum := NewSum(3, NewFloats(2))
+	sum := NewSum(3, NewFloats(2, PlainAdd))
 	ok := func(leaf, index, count int) {
 		t.Helper()
 		if err := sum.Put(leaf, index, count, []float32{1, 2}, Lent); err != nil {
@@ -235,7 +235,7 @@ func TestSumRefusesWhatIsOutOfPlace(t *testing.T) {
 }
 
 func TestSumRefusesSubtreesOutOfPlace(t *testing.T) {
-	sum := NewSum(8, NewFloats(1))
+	sum := NewSum(8, NewFloats(1, PlainAdd))
 	put := func(r Range) error { return sum.PutSubtree(r, []float32{1}, Lent) }
 	for _, r := range []Range{{1, 3}, {0, 3}, {-1, 1}, {7, 9}, {4, 4}, {6, 2}} {
 		if err := put(r); !errors.Is(err, ErrOrder) {
@@ -271,7 +271,7 @@ func TestSumRefusesSubtreesOutOfPlace(t *testing.T) {
 
 // TestSumRecyclesWhatItWasGiven: after the first step, no vector comes from nowhere.
 func TestSumRecyclesWhatItWasGiven(t *testing.T) {
-	pool := NewFloats(1)
+	pool := NewFloats(1, PlainAdd)
 	sum := NewSum(8, pool)
 	for step := range 3 {
 		made := 0
@@ -298,7 +298,7 @@ func TestSumRecyclesWhatItWasGiven(t *testing.T) {
 
 func TestSumOfOtherSizesIsAnError(t *testing.T) {
 	for _, sizes := range [][2]int{{1, 2}, {2, 1}, {3, 2}} {
-		sum, failed := NewSum(2, NewFloats(2)), false
+		sum, failed := NewSum(2, NewFloats(2, PlainAdd)), false
 		for leaf, n := range sizes {
 			if err := sum.Put(leaf, 0, 1, make([]float32, n), Lent); err != nil {
 				failed = true
@@ -314,7 +314,7 @@ func TestSumOfOtherSizesIsAnError(t *testing.T) {
 func BenchmarkSum(b *testing.B) {
 	const leaves, size = 16, 1 << 20
 	partial := make([]float32, size)
-	sum := NewSum(leaves, NewFloats(size))
+	sum := NewSum(leaves, NewFloats(size, PlainAdd))
 	b.SetBytes(leaves * size * 4)
 	for b.Loop() {
 		for leaf := range leaves {

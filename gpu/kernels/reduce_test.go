@@ -22,7 +22,7 @@ func TestI3_SumPartsIsTheTree(t *testing.T) {
 	for _, leaves := range []int{1, 2, 3, 5, 7, 8, 11, 16} {
 		for _, micro := range []int{leaves, 2*leaves - leaves/3} {
 			n, offset := 300+leaves, leaves%2
-			sum := tree.NewSum(leaves, tree.NewFloats(n))
+			sum := tree.NewSum(leaves, tree.NewFloats(n, tree.PlainAdd))
 			var parts []cuda.Addr
 			var order kernels.Order
 			var grow func(lo, hi int)
@@ -65,7 +65,7 @@ func TestI3_SumPartsIsTheTree(t *testing.T) {
 func TestTreeIsThatOfCollective(t *testing.T) {
 	b := newBench(t)
 	const leaves, n = 13, 40
-	sum := tree.NewSum(leaves, tree.NewFloats(n))
+	sum := tree.NewSum(leaves, tree.NewFloats(n, tree.PlainAdd))
 	var parts []cuda.Addr
 	for v := range leaves {
 		x := b.floats(n)

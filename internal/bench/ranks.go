@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sync/errgroup"
 
@@ -225,15 +226,8 @@ type reduction struct {
 
 func newReduction(m *member, be kernel.Backend, shard int) *reduction {
 	world := m.group.Size()
-	pools := map[int]*addends{}
 	r := &reduction{m: m, send: make([][]float32, world)}
-	r.sum = tree.NewPieces(world, shard, collective.PieceElements,
-		func(n int) tree.Vectors[[]float32] {
-			if pools[n] == nil {
-				pools[n] = &addends{be: be, n: n}
-			}
-			return pools[n]
-		})
+	r.sum = tree.NewPieces(world, shard, collective.PieceElements, tree.FloatsBySize(be.HostAdd))
 	for k := range world {
 		r.send[k] = be.Host(m.vector)[k*shard:][:shard]
 	}
@@ -263,4 +257,9 @@ func (r *reduction) run(ctx context.Context) error {
 // partialOf is the place of a rank's one partial.
 func partialOf(rank collective.Rank) tree.Partial {
 	return tree.Partial{Leaf: int(rank), Count: 1}
+}
+
+// bytesOf is the memory of v.
+func bytesOf(v []float32) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 4*len(v))
 }

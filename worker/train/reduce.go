@@ -51,13 +51,7 @@ func newReducer(t *trainer) *reducer {
 	r := &reducer{group: t.group, layout: t.layout, units: t.units, backend: t.backend,
 		shards: t.shards, pools: pools{t.backend, map[int]*vectors{}},
 		grads: make([]kernel.Tensor, len(t.units)), home: make([]kernel.Tensor, len(t.units))}
-	pieces := map[int]*addends{}
-	of := func(n int) tree.Vectors[[]float32] {
-		if pieces[n] == nil {
-			pieces[n] = &addends{backend: t.backend, n: n}
-		}
-		return pieces[n]
-	}
+	memory := tree.FloatsBySize(t.backend.HostAdd)
 	for k := range t.layout.world {
 		r.subtrees = append(r.subtrees, tree.Subtrees(t.layout.leaves, t.layout.own(k)))
 	}
@@ -67,7 +61,7 @@ func newReducer(t *trainer) *reducer {
 		}
 		if t.layout.world > 1 {
 			r.sums = append(r.sums, tree.NewPieces(t.layout.leaves,
-				t.shards.hi[i]-t.shards.lo[i], collective.PieceElements, of))
+				t.shards.hi[i]-t.shards.lo[i], collective.PieceElements, memory))
 		}
 	}
 	return r

@@ -2,7 +2,6 @@ package train
 
 import (
 	"fmt"
-	"sync"
 
 	"github.com/banyan-train/banyan/collective/tree"
 	"github.com/banyan-train/banyan/worker/kernel"
@@ -64,46 +63,4 @@ func (p *pools) get(n int) *vectors {
 		p.of[n] = v
 	}
 	return v
-}
-
-// addends are pieces of n elements that wait for others, in the memory that the group works in, and
-// the same operation on them. They are for any number of goroutines.
-type addends struct {
-	backend kernel.Backend
-	n       int
-	mu      sync.Mutex
-	free    [][]float32
-}
-
-var _ tree.Vectors[[]float32] = (*addends)(nil)
-
-// Take implements tree.Vectors.
-func (a *addends) Take() ([]float32, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if n := len(a.free); n > 0 {
-		v := a.free[n-1]
-		a.free = a.free[:n-1]
-		return v, nil
-	}
-	return make([]float32, a.n), nil
-}
-
-// Give implements tree.Vectors.
-func (a *addends) Give(v []float32) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.free = append(a.free, v)
-}
-
-// Copy implements tree.Vectors.
-func (a *addends) Copy(dst, src []float32) error {
-	copy(dst, src)
-	return nil
-}
-
-// Add implements tree.Vectors.
-func (a *addends) Add(dst, x, y []float32) error {
-	a.backend.HostAdd(dst, x, y)
-	return nil
 }
