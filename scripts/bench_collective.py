@@ -1,7 +1,7 @@
 """Holds Banyan's collectives over TCP against plain sockets and against Gloo, on loopback, in this
 run.
 
-    bench_collective.py BENCH [--quick] [--pairs N] [--worlds 2,4] [--mib 1,16,64,256]
+    bench_collective.py BENCH [--quick] [--pairs N] [--worlds 2,4] [--mib 1,16,64,256] [--bare]
 
 BENCH is the program of internal/bench. Prints one JSON object a line: bench, shape, banyan, peer,
 peer_name, ratio (Banyan's rate by the peer's: above 1 is faster). Rates are of the bytes that a
@@ -9,7 +9,9 @@ rank receives. All ranks of a side are processes of their own, and run only whil
 waits: A B A B, the ratio is the median of the pairs. The time of an operation is that of its
 slowest rank.
 
-Plain sockets move the same bytes between the same processes, without headers, checksums or sums.
+Ranks of one host share memory; a second line, named "over sockets", is for the same operation as
+it goes between hosts. Plain sockets move the same bytes between the same processes, without
+headers, checksums or sums.
 Gloo's best of two is taken for the reduce-scatter: its own, and its all-to-all with a sum behind.
 """
 
@@ -66,12 +68,13 @@ class World:
             p.close()
 
 
-def banyan(bench, world):
+def banyan(bench, world, sockets):
     w = World([Peer([bench]) for _ in range(world)])
     w.all(do="open", threads=1)
     heard = w.all(do="listen")
     peers, bare = [a["address"] for a in heard], [a["bare"] for a in heard]
-    w.each([{"do": "join", "rank": r, "peers": peers, "bare": bare} for r in range(world)])
+    w.each([{"do": "join", "rank": r, "peers": peers, "bare": bare, "sockets": sockets}
+            for r in range(world)])
     return w
 
 
@@ -117,24 +120,25 @@ def main():
     sizes = [int(x) << 20 for x in (args.mib or ("1,16" if args.quick else "1,16,64,256")).split(",")]
     with tempfile.TemporaryDirectory() as folder:
         for world in worlds:
-            ours = banyan(args.bench, world)
+            ours = {way: banyan(args.bench, world, bool(way)) for way in ("", " over sockets")}
             theirs = None if args.bare else gloo(world, folder)
             for size in sizes:
                 for op in ("all_gather", "reduce_scatter"):
-                    mine = lambda n: ours.time(op, size, n)
-                    compare(op, world, size, pairs, mine, lambda n: ours.time("bare", size, n),
-                            "plain sockets")
-                    if theirs is None:
-                        continue
                     best = op
-                    if op == "reduce_scatter":
+                    if theirs and op == "reduce_scatter":
                         best = min((op, "exchange_and_add"),
                                    key=lambda do: theirs.time(do, size, 3)["seconds"])
-                    compare(op, world, size, pairs, mine, lambda n: theirs.time(best, size, n),
-                            f"Gloo {best}, PyTorch {theirs.version}")
-            ours.close()
-            if theirs:
-                theirs.close()
+                    for way, side in ours.items():
+                        mine = lambda n: side.time(op, size, n)
+                        compare(op + way, world, size, pairs, mine,
+                                lambda n: side.time("bare", size, n), "plain sockets")
+                        if theirs:
+                            compare(op + way, world, size, pairs, mine,
+                                    lambda n: theirs.time(best, size, n),
+                                    f"Gloo {best}, PyTorch {theirs.version}")
+            for side in (*ours.values(), theirs):
+                if side:
+                    side.close()
 
 
 if __name__ == "__main__":

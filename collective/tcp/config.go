@@ -37,6 +37,9 @@ type Config struct {
 	// Zero means DefaultOpTimeout. It must exceed the skew between ranks (the longest time that
 	// one computes while another waits for it).
 	OpTimeout time.Duration
+	// OnlySockets has the ranks of this host, too, dialed by TCP, as those of others are. For
+	// measurements and tests.
+	OnlySockets bool
 	// Logger gets refused and failed connections. The zero value logs nothing.
 	Logger zerolog.Logger
 }

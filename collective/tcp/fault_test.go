@@ -44,8 +44,10 @@ func throughProxy(t *testing.T, world int, timeout time.Duration) ([]*Group, *pr
 	return groups, p
 }
 
-func TestPeerDeathIsNamedAtOnce(t *testing.T) {
-	groups := open(t, 4, opTimeout, nil)
+func TestPeerDeathIsNamedAtOnce(t *testing.T) { eitherWay(t, peerDeathIsNamedAtOnce) }
+
+func peerDeathIsNamedAtOnce(t *testing.T, cfg Config) {
+	groups := openWith(t, 4, cfg, nil)
 	start := time.Now()
 	grouptest.Each(t, asGroups(groups), func(ctx context.Context, g collective.Group) error {
 		if g.Rank() == 2 { // dies: its sockets close without a word
@@ -65,8 +67,10 @@ func TestPeerDeathIsNamedAtOnce(t *testing.T) {
 	}
 }
 
-func TestPeerDeathIsSeenWithoutOperation(t *testing.T) {
-	groups := open(t, 3, opTimeout, nil)
+func TestPeerDeathIsSeenWithoutOperation(t *testing.T) { eitherWay(t, peerDeathIsSeenIdle) }
+
+func peerDeathIsSeenIdle(t *testing.T, cfg Config) {
+	groups := openWith(t, 3, cfg, nil)
 	for p := range groups[1].others() {
 		_ = p.conn.Close()
 	}
@@ -79,8 +83,10 @@ func TestPeerDeathIsSeenWithoutOperation(t *testing.T) {
 	}
 }
 
-func TestAbortTellsPeersTheCause(t *testing.T) {
-	groups := open(t, 3, opTimeout, nil)
+func TestAbortTellsPeersTheCause(t *testing.T) { eitherWay(t, abortTellsPeersTheCause) }
+
+func abortTellsPeersTheCause(t *testing.T, cfg Config) {
+	groups := openWith(t, 3, cfg, nil)
 	groups[1].Abort(errors.New("the disk is full"))
 	grouptest.Each(t, asGroups(groups), func(ctx context.Context, g collective.Group) error {
 		err := g.Barrier(ctx)
@@ -246,8 +252,10 @@ func TestSlowProgressIsNoStall(t *testing.T) {
 	})
 }
 
-func TestCloseIsNoDeath(t *testing.T) {
-	groups := open(t, 3, opTimeout, nil)
+func TestCloseIsNoDeath(t *testing.T) { eitherWay(t, closeIsNoDeath) }
+
+func closeIsNoDeath(t *testing.T, cfg Config) {
+	groups := openWith(t, 3, cfg, nil)
 	rank0Closed := make(chan struct{})
 	grouptest.Each(t, asGroups(groups), func(ctx context.Context, g collective.Group) error {
 		me := groups[g.Rank()]
@@ -275,8 +283,10 @@ func TestCloseIsNoDeath(t *testing.T) {
 	}
 }
 
-func TestOperationWithOneThatLeft(t *testing.T) {
-	groups := open(t, 2, opTimeout, nil)
+func TestOperationWithOneThatLeft(t *testing.T) { eitherWay(t, operationWithOneThatLeft) }
+
+func operationWithOneThatLeft(t *testing.T, cfg Config) {
+	groups := openWith(t, 2, cfg, nil)
 	grouptest.Each(t, asGroups(groups), func(ctx context.Context, g collective.Group) error {
 		if g.Rank() == 0 {
 			return groups[0].Close()

@@ -14,9 +14,12 @@ import (
 // protocol version, so that two versions can tell each other why they part.
 //
 //	magic 8 | version u16 | kind u16 | body length u32 | body | CRC-32C of all before, u32
+//
+// Hellos and welcomes are padded with zeros to a multiple of a frame's header, so that frames
+// begin there in the memory that ranks of one host share.
 const (
 	magic         = "BANYANcg"
-	version       = 3
+	version       = 4
 	prefixLen     = 16
 	maxHelloBody  = 2048
 	maxReason     = 1024
@@ -62,6 +65,7 @@ func (m *message) encode() []byte {
 		b = le.AppendUint32(b, uint32(m.hello.world))
 		b = le.AppendUint16(b, uint16(len(m.hello.run)))
 		b = append(b, m.hello.run...)
+		b = append(b, make([]byte, -(len(b)+4)&(headerLen-1))...)
 	}
 	le.PutUint32(b[12:], uint32(len(b)-prefixLen))
 	return le.AppendUint32(b, crc32.Checksum(b, castagnoli))
@@ -116,16 +120,16 @@ func (m *message) decode(body []byte) error {
 	}
 	le := binary.LittleEndian
 	rank, target, world := le.Uint32(body[8:]), le.Uint32(body[12:]), le.Uint32(body[16:])
-	run := body[helloFixedLen:]
+	run, length := body[helloFixedLen:], int(le.Uint16(body[20:]))
 	switch {
 	case world < 1 || world > maxWorld || rank >= world || target >= world:
 		return fmt.Errorf("read handshake: %w: rank %d to rank %d of %d",
 			errForeign, rank, target, world)
-	case len(run) != int(le.Uint16(body[20:])) || len(run) == 0 || len(run) > maxRun:
-		return fmt.Errorf("read handshake: %w: run id of %d bytes", errForeign, len(run))
+	case length == 0 || length > min(maxRun, len(run)):
+		return fmt.Errorf("read handshake: %w: run id of %d bytes", errForeign, length)
 	}
 	m.hello = hello{
-		run: string(run), generation: le.Uint64(body),
+		run: string(run[:length]), generation: le.Uint64(body),
 		rank: collective.Rank(rank), target: collective.Rank(target), world: int(world),
 	}
 	return nil

@@ -9,7 +9,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/banyan-train/banyan/collective"
+	"github.com/banyan-train/banyan/collective/shm"
 )
 
 const (
@@ -104,7 +107,7 @@ func (m *mesh) gather(ctx context.Context, l *Listener) error {
 	}
 }
 
-// answer handshakes one accepted connection.
+// answer handshakes one accepted connection, of a socket or of its twin.
 func (m *mesh) answer(conn net.Conn, stop <-chan struct{}) {
 	log := m.cfg.Logger.With().Stringer("from", conn.RemoteAddr()).Logger()
 	_ = conn.SetDeadline(time.Now().Add(handshakeTimeout))
@@ -117,6 +120,21 @@ func (m *mesh) answer(conn net.Conn, stop <-chan struct{}) {
 		case <-done:
 		}
 	}()
+	if _, twin := conn.(*net.UnixConn); twin {
+		shared, err := shm.Accept(conn)
+		if err != nil {
+			log.Warn().Err(err).Msg("refused a connection")
+			_ = conn.Close()
+			return
+		}
+		m.welcome(shared, log)
+		return
+	}
+	m.welcome(conn, log)
+}
+
+// welcome reads who calls and answers whether it belongs here.
+func (m *mesh) welcome(conn net.Conn, log zerolog.Logger) {
 	msg, err := readMessage(conn)
 	if err == nil && msg.kind != kindHello {
 		err = fmt.Errorf("%w: message kind %d where a hello belongs", errForeign, msg.kind)
@@ -200,14 +218,29 @@ func (m *mesh) dial(ctx context.Context, to collective.Rank) error {
 	}
 }
 
-// dialOnce makes one attempt. The peer may answer late: it accepts only once it joins, so the
-// wait for its answer ends with ctx, not before.
-func (m *mesh) dialOnce(ctx context.Context, to collective.Rank) (err error) {
+// dialOnce makes one attempt: through memory if the peer is on this host, and else by TCP.
+func (m *mesh) dialOnce(ctx context.Context, to collective.Rank) error {
 	addr := m.cfg.Peers[to]
+	if !m.cfg.OnlySockets {
+		if conn, err := shm.Dial(ctx, addr); err == nil {
+			err = m.greet(ctx, to, conn)
+			if err == nil || errors.Is(err, ErrRefused) || ctx.Err() != nil {
+				return err
+			}
+			m.cfg.Logger.Warn().Err(err).Msg("no connection through memory, trying TCP")
+		}
+	}
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return fmt.Errorf("dial rank %d: %w", to, err)
 	}
+	return m.greet(ctx, to, conn)
+}
+
+// greet says who this rank is and takes conn into the mesh if the peer agrees. The peer may answer
+// late: it accepts only once it joins, so the wait for its answer ends with ctx, not before.
+func (m *mesh) greet(ctx context.Context, to collective.Rank, conn net.Conn) (err error) {
+	addr := m.cfg.Peers[to]
 	unhook := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer unhook()
 	defer func() {

@@ -156,7 +156,7 @@ func TestOtherVersionIsToldWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	answer, err := readMessage(conn)
-	if err != nil || !strings.Contains(answer.reason, "protocol version 4, this is 3") {
+	if err != nil || !strings.Contains(answer.reason, "protocol version 5, this is 4") {
 		t.Fatalf("answer %+v, %v", answer, err)
 	}
 	cancel()

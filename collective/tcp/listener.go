@@ -7,11 +7,14 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/banyan-train/banyan/collective/shm"
 )
 
 // Listener is the address of one rank before it has a group. It serves one Join.
 type Listener struct {
 	ln   net.Listener
+	twin net.Listener  // for ranks of this host; nil: they use sockets like others
 	stop chan struct{} // closed by Close
 
 	mu     sync.Mutex
@@ -31,7 +34,11 @@ func Listen(host string) (*Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for ranks: %w", err)
 	}
-	return &Listener{ln: ln, stop: make(chan struct{})}, nil
+	twin, err := shm.Listen(ln.Addr())
+	if err != nil {
+		twin = nil // without it ranks of this host are as far away as others
+	}
+	return &Listener{ln: ln, twin: twin, stop: make(chan struct{})}, nil
 }
 
 // Addr is the host:port that other ranks dial. With host "" in Listen the host part is unspecified
@@ -44,6 +51,9 @@ func (l *Listener) Close() error {
 	l.once.Do(func() {
 		close(l.stop)
 		err = l.ln.Close()
+		if l.twin != nil {
+			err = errors.Join(err, l.twin.Close())
+		}
 	})
 	l.wg.Wait()
 	return err
@@ -65,27 +75,32 @@ func (l *Listener) claim() error {
 // beyond it a connection is closed unanswered, and a real peer tries again.
 func (l *Listener) serve(limit int, handle func(net.Conn)) {
 	slots := make(chan struct{}, limit)
-	l.wg.Go(func() {
-		for {
-			conn, err := l.ln.Accept()
-			if err != nil {
-				select {
-				case <-l.stop:
-					return
-				case <-time.After(acceptPause): // out of file descriptors, for example
-					continue
-				}
-			}
+	l.wg.Go(func() { l.accept(l.ln, slots, handle) })
+	if l.twin != nil {
+		l.wg.Go(func() { l.accept(l.twin, slots, handle) })
+	}
+}
+
+func (l *Listener) accept(from net.Listener, slots chan struct{}, handle func(net.Conn)) {
+	for {
+		conn, err := from.Accept()
+		if err != nil {
 			select {
-			case slots <- struct{}{}:
-			default:
-				_ = conn.Close()
+			case <-l.stop:
+				return
+			case <-time.After(acceptPause): // out of file descriptors, for example
 				continue
 			}
-			l.wg.Go(func() {
-				defer func() { <-slots }()
-				handle(conn)
-			})
 		}
-	})
+		select {
+		case slots <- struct{}{}:
+		default:
+			_ = conn.Close()
+			continue
+		}
+		l.wg.Go(func() {
+			defer func() { <-slots }()
+			handle(conn)
+		})
+	}
 }

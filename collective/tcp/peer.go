@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/banyan-train/banyan/collective"
+	"github.com/banyan-train/banyan/collective/shm"
 )
 
 // goodbyeTime is how long a dead group tries to tell a peer why. Nobody waits for it but Close.
@@ -102,14 +103,21 @@ func (p *peer) write(h header, data []byte, known *sums) (whole bool, err error)
 		if h.kind != kindAbort && p.g.isAborted() {
 			return true, collective.ErrAborted
 		}
-		buffers := net.Buffers{head[:], chunk}
-		n, err := buffers.WriteTo(p.conn)
+		n, err := writeTo(p.conn, net.Buffers{head[:], chunk})
 		p.bytesSent.Add(uint64(n))
 		if err != nil {
 			return n == 0, err
 		}
 	}
 	return true, nil
+}
+
+// writeTo writes all of v as one, where the connection can.
+func writeTo(c net.Conn, v net.Buffers) (int64, error) {
+	if shared, ok := c.(*shm.Conn); ok {
+		return shared.WriteBuffers(v)
+	}
+	return v.WriteTo(c)
 }
 
 // goodbye tells the peer that this rank leaves, or why its group died, and ends the sending half.

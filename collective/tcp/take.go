@@ -7,6 +7,7 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"github.com/banyan-train/banyan/collective"
+	"github.com/banyan-train/banyan/collective/shm"
 )
 
 // expect compares the first header of a message with the operation that it should belong to, and
@@ -71,18 +72,23 @@ func (p *peer) takeFrame(r io.Reader, item recvItem, h header, at uint64) error 
 		if item.take != nil && !item.pace.keep(int(at/blockLen), p.g.aborted) {
 			return collective.ErrAborted
 		}
-		block := p.block(item, at, n)
-		if _, err := io.ReadFull(r, block); err != nil {
-			return fmt.Errorf("%w: %w", ErrLost, err)
-		}
-		if sum := xxh3.Hash(block); sum != h.sums[i] {
-			return fmt.Errorf("%w: payload checksum %016x, the sender's is %016x, at byte %d of %d",
-				ErrCorrupt, sum, h.sums[i], at, h.total)
-		}
-		if item.take != nil {
-			if err := item.take(p.rank, int(at/4), p.piece[:n/4]); err != nil {
+		err := p.block(r, item, at, n, func(block []byte) error {
+			if sum := xxh3.Hash(block); sum != h.sums[i] {
+				return fmt.Errorf("%w: payload checksum %016x, the sender's is %016x, "+
+					"at byte %d of %d", ErrCorrupt, sum, h.sums[i], at, h.total)
+			}
+			if item.take == nil {
+				return nil
+			}
+			if err := item.take(p.rank, int(at/4), floatsOf(block)); err != nil {
 				return fmt.Errorf("%w: %w", errTake, err)
 			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if item.take != nil {
 			taken := int(at/blockLen) + 1
 			if at+n == h.total {
 				taken = all
@@ -95,14 +101,40 @@ func (p *peer) takeFrame(r io.Reader, item recvItem, h header, at uint64) error 
 	return nil
 }
 
-// block is where n bytes of a message from at on go: to their place, or to the one piece of memory
-// that all pieces of this peer go through.
-func (p *peer) block(item recvItem, at, n uint64) []byte {
+// block receives n bytes of a message from at on and has use check them: in their place, or where
+// pieces go through, which is memory that the peer shares or one piece of its own.
+func (p *peer) block(r io.Reader, item recvItem, at, n uint64, use func([]byte) error) error {
+	var b []byte
 	if item.take == nil {
-		return item.data[at : at+n]
+		b = item.data[at : at+n]
+	} else {
+		if done, err := p.view(n, use); done {
+			return err
+		}
+		if p.piece == nil {
+			p.piece = make([]float32, collective.PieceElements)
+		}
+		b = bytesOf(p.piece)[:n]
 	}
-	if p.piece == nil {
-		p.piece = make([]float32, collective.PieceElements)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return fmt.Errorf("%w: %w", ErrLost, err)
 	}
-	return bytesOf(p.piece)[:n]
+	return use(b)
+}
+
+// view has use check the next n bytes where they lie. It is false, and has done nothing, if they
+// have to be read.
+func (p *peer) view(n uint64, use func([]byte) error) (done bool, err error) {
+	shared, ok := p.conn.(*shm.Conn)
+	if !ok {
+		return false, nil
+	}
+	done, lost := shared.View(int(n), func(b []byte) {
+		p.bytesRead.Add(n)
+		err = use(b)
+	})
+	if err == nil && lost != nil {
+		return true, fmt.Errorf("%w: %w", ErrLost, lost)
+	}
+	return done, err
 }

@@ -14,6 +14,14 @@ func bytesOf(v []float32) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 4*len(v))
 }
 
+// floatsOf is the elements in b.
+func floatsOf(b []byte) []float32 {
+	if len(b) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)
+}
+
 // printable is text from a peer made safe for a log line: at most maxReason bytes, no controls.
 func printable(b []byte) string {
 	s := strings.ToValidUTF8(string(b[:min(len(b), maxReason)]), "?")

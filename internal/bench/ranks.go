@@ -19,10 +19,11 @@ import (
 
 // groupSize is what the requests about collectives say.
 type groupSize struct {
-	Rank  int      `json:"rank"`
-	Peers []string `json:"peers"` // addresses that "listen" answered, by rank
-	Bare  []string `json:"bare"`
-	Bytes int      `json:"bytes"` // of the whole vector
+	Rank    int      `json:"rank"`
+	Peers   []string `json:"peers"` // addresses that "listen" answered, by rank
+	Bare    []string `json:"bare"`
+	Bytes   int      `json:"bytes"`   // of the whole vector
+	Sockets bool     `json:"sockets"` // not through memory, as between hosts
 }
 
 // member is this process as a rank: of a group, and of a mesh of plain sockets beside it.
@@ -57,7 +58,7 @@ func (s *server) join(q groupSize) (answer, error) {
 	defer cancel()
 	var err error
 	m.group, err = m.listener.Join(ctx, tcp.Config{Run: "bench", Generation: 1,
-		Rank: collective.Rank(q.Rank), Peers: q.Peers})
+		Rank: collective.Rank(q.Rank), Peers: q.Peers, OnlySockets: q.Sockets})
 	if err != nil {
 		return nil, err
 	}

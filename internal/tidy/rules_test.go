@@ -74,7 +74,7 @@ var biting = []struct {
 
 	{"import table", files{"new/a.go": program("new")}, "new: the package is not in the table"},
 	{"import table", files{"store/a.go": program("store", own+`dataset"`)}, "must not import dataset"},
-	{"import table", files{"collective/tcp/a.go": program("tcp")}, "no longer imports collective"},
+	{"import table", files{"store/s3/a.go": program("s3")}, "no longer imports store"},
 	{"import table", files{"store/a_test.go": program("store", own+`dataset"`)}, ""},
 	{"import table", files{"internal/leader/a.go": program("leader", own+`proto/banyan/v1"`)}, ""},
 	{"import table", files{"test/x/a.go": program("x", own+`client"`)}, ""},
