@@ -99,7 +99,6 @@ func (c *Conn) View(n int, f func([]byte)) (bool, error) {
 
 // await sleeps until there is more in the ring than there was, best n bytes.
 func (c *Conn) await(n, was int) error {
-	c.wakeWriter()
 	more := func() bool {
 		now, err := c.in.filled()
 		return now > was || err != nil || c.in.closed.Load() != 0

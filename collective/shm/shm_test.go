@@ -195,6 +195,49 @@ func TestCloseWaitsForTheView(t *testing.T) {
 	}
 }
 
+// TestCloseWriteWakesAReader that sleeps already, and leaves the other direction alone.
+func TestCloseWriteWakesAReader(t *testing.T) {
+	a, b := pipe(t)
+	read := make(chan error)
+	go func() {
+		_, err := b.Read(make([]byte, 1))
+		read <- err
+	}()
+	for b.in.reader.Load() == 0 {
+		runtime.Gosched()
+	}
+	if err := a.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-read; !errors.Is(err, io.EOF) {
+		t.Fatalf("read %v", err)
+	}
+	if _, err := b.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(a, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestBellsNeverBlock: not who sleeps when there is something to do after all, nor who rings for
+// one that does not come to read it.
+func TestBellsNeverBlock(t *testing.T) {
+	a, b := pipe(t)
+	if err := b.data.sleep(&b.in.reader, 1, func() bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	if want := b.in.reader.Load(); want != 0 {
+		t.Fatalf("awake, and waits for %d bytes", want)
+	}
+	for range 100_000 { // more than a socket holds
+		a.out.reader.Store(1)
+		if err := a.data.ringFor(&a.out.reader, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestDeadlineEndsABusyReader: who always finds bytes never sleeps, and is cut all the same.
 func TestDeadlineEndsABusyReader(t *testing.T) {
 	a, b := pipe(t)

@@ -39,6 +39,18 @@ func TestHelloRoundTrip(t *testing.T) {
 	}
 }
 
+// TestI13_LyingLengthIsRefused: a hello that is whole but says more of its run id than it has.
+func TestI13_LyingLengthIsRefused(t *testing.T) {
+	for _, length := range []uint16{0, 200, maxRun + 1, 1 << 15} {
+		b := (&message{kind: kindHello, hello: hello{"r", 1, 1, 0, 2}}).encode()
+		binary.LittleEndian.PutUint16(b[prefixLen+20:], length)
+		fixSum(b)
+		if m, err := readMessage(bytes.NewReader(b)); !errors.Is(err, errForeign) {
+			t.Errorf("length %d: %+v, %v", length, m, err)
+		}
+	}
+}
+
 func TestHeaderRoundTrip(t *testing.T) {
 	h := header{kind: kindAllToAll, sender: 7, group: groupTag("r", 2), seq: 1 << 40,
 		total: 1 << 33, length: maxChunk, sums: blockSums{1 << 63, 2, 3, 4, 5, 6, 7, 8}}

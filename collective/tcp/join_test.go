@@ -103,14 +103,20 @@ func TestI13_GarbageDoesNotHurt(t *testing.T) {
 		bytes.Repeat([]byte{0xff}, 1<<16), []byte(magic),
 		append([]byte(magic), 9, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0),
 	}
+	doors := map[string]string{"tcp": addrs[0]}
+	if twin := ls[0].twin; twin != nil {
+		doors["unix"] = twin.Addr().String()
+	}
 	knock := func() {
 		for _, b := range noise {
-			conn, err := net.Dial("tcp", addrs[0])
-			if err != nil {
-				t.Fatal(err)
+			for network, addr := range doors {
+				conn, err := net.Dial(network, addr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = conn.Close() }) // stays open: the listener must not mind
+				_, _ = conn.Write(b)
 			}
-			t.Cleanup(func() { _ = conn.Close() }) // stays open: the listener must not mind
-			_, _ = conn.Write(b)
 		}
 	}
 	knock()
