@@ -195,6 +195,27 @@ func TestCloseWaitsForTheView(t *testing.T) {
 	}
 }
 
+// TestViewMakesRoom for a writer that sleeps.
+func TestViewMakesRoom(t *testing.T) {
+	a, b := pipe(t)
+	wrote := make(chan error)
+	go func() {
+		_, err := a.Write(make([]byte, 2*ringLen))
+		wrote <- err
+	}()
+	for a.out.writer.Load() == 0 {
+		runtime.Gosched()
+	}
+	for range 2 * ringLen / 4096 {
+		if ok, err := b.View(4096, func([]byte) {}); !ok || err != nil {
+			t.Fatalf("view %t, %v", ok, err)
+		}
+	}
+	if err := <-wrote; err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestCloseWriteWakesAReader that sleeps already, and leaves the other direction alone.
 func TestCloseWriteWakesAReader(t *testing.T) {
 	a, b := pipe(t)
