@@ -40,7 +40,7 @@ func Next(st *pb.ClusterState, live []WorkerView) []Decision {
 	views := withUsed(st, live)
 	var out []Decision
 	var blocker *Decision
-	for _, run := range queue(st) {
+	for _, run := range queue(st, pb.RunState_PENDING) {
 		d := Decision{Run: run.Id, Generation: run.Generation + 1,
 			ResumeStep: state.Newest(run).GetStep()}
 		if blocker != nil {
@@ -61,11 +61,12 @@ func Next(st *pb.ClusterState, live []WorkerView) []Decision {
 	return out
 }
 
-// queue orders the waiting runs: priority descending, then launch order.
-func queue(st *pb.ClusterState) []*pb.Run {
+// queue orders the runs in a state, the waiting ones in the first place: priority descending, then
+// launch order.
+func queue(st *pb.ClusterState, in pb.RunState) []*pb.Run {
 	var q []*pb.Run
 	for _, r := range st.GetRuns() {
-		if r.State == pb.RunState_PENDING {
+		if r.State == in {
 			q = append(q, r)
 		}
 	}

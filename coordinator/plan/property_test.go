@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/banyan-train/banyan/coordinator/state"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
@@ -104,7 +105,7 @@ func TestNextNeverGivesADeviceTwice(t *testing.T) {
 		}
 		held := map[string]string{}
 		for round := range 3 {
-			waiting := len(queue(st))
+			waiting := len(queue(st, pb.RunState_PENDING))
 			decisions := Next(st, views)
 			if len(decisions) != waiting {
 				t.Fatalf("%d decisions for %d waiting runs", len(decisions), waiting)
@@ -124,6 +125,53 @@ func TestNextNeverGivesADeviceTwice(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestGrowKeepsItsWord: the run that ends for a larger world gets one, in which the busiest rank
+// has less to do, and then asks for no more.
+func TestGrowKeepsItsWord(t *testing.T) {
+	grown := 0
+	rapid.Check(t, func(t *rapid.T) {
+		st, few := &pb.ClusterState{}, drawWorkers(t)
+		for i := range rapid.IntRange(1, 4).Draw(t, "runs") {
+			r := drawRun(t, fmt.Sprintf("r%d", i))
+			r.Resolved.TotalSteps, r.Resolved.Spec.Checkpoint = 100, &pb.Checkpoint{Every: 5}
+			st.Runs = append(st.Runs, r)
+		}
+		for _, d := range Next(st, few) {
+			carryOut(st, d)
+		}
+		for _, r := range st.Runs {
+			if state.Live(r) {
+				r.State, r.IsaClass = pb.RunState_RUNNING, "avx2"
+				r.Checkpoints = []*pb.CheckpointRef{{Step: 10, Generation: r.Generation}}
+			}
+		}
+		many := append(few, WorkerView{ID: "zz", Devices: 4, Live: true, ISAClasses: []string{"avx2"}})
+		g, ok := Grow(st, many)
+		if !ok {
+			return
+		}
+		grown++
+		run := st.Runs[slices.IndexFunc(st.Runs, func(r *pb.Run) bool { return r.Id == g.Run })]
+		before := len(run.Ranks)
+		run.State, run.Ranks = pb.RunState_PENDING, nil
+		for _, d := range Next(st, many) {
+			carryOut(st, d)
+		}
+		after := len(run.Ranks)
+		if after == 0 || largestShare(run, after) >= largestShare(run, before) {
+			t.Fatalf("%s: %d ranks, then %d", g.Reason, before, after)
+		}
+		run.State = pb.RunState_RUNNING
+		run.Checkpoints[0].Generation = run.Generation
+		if again, ok := Grow(st, many); ok && again.Run == g.Run {
+			t.Fatalf("%s, and then: %s", g.Reason, again.Reason)
+		}
+	})
+	if grown == 0 {
+		t.Fatal("no run ever grew: the test shows nothing")
+	}
 }
 
 func carryOut(st *pb.ClusterState, d Decision) {

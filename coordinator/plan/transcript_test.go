@@ -10,8 +10,8 @@ import (
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
-// TestTranscripts plays testdata/*.txt: `worker` and `run` lines build a cluster, `next` and
-// `retire RUN` ask, and the indented lines below are the decisions. `clear` starts over.
+// TestTranscripts plays testdata/*.txt: `worker` and `run` lines build a cluster, `next`, `grow`
+// and `retire RUN` ask, and the indented lines below are the decisions. `clear` starts over.
 func TestTranscripts(t *testing.T) {
 	testkit.Transcripts(t, "testdata/*.txt", play)
 }
@@ -40,6 +40,12 @@ func play(t *testing.T, script string) string {
 		case "next":
 			for _, d := range Next(st, views) {
 				showDecision(&out, d)
+			}
+		case "grow":
+			if g, ok := Grow(st, views); ok {
+				fmt.Fprintf(&out, "  %s gen=%d: %s\n", g.Run, g.Generation, g.Reason)
+			} else {
+				fmt.Fprintln(&out, "  nobody")
 			}
 		case "retire":
 			for _, r := range st.Runs {
@@ -122,13 +128,25 @@ func parseRun(t *testing.T, words []string) *pb.Run {
 			r.IsaClass = v
 		case "gen":
 			r.Generation = uint64(atoi(t, v))
+		case "steps":
+			r.Resolved.TotalSteps = uint64(atoi(t, v))
+		case "every":
+			spec.Checkpoint.Every = uint64(atoi(t, v))
+		case "stops":
+			r.StopRequested = true
+		case "edited":
+			r.Next = r.Resolved
 		case "state":
 			r.State = pb.RunState(pb.RunState_value[v])
 		case "ckpt":
 			for s := range strings.SplitSeq(v, ",") {
-				step, corrupt := strings.CutSuffix(s, "!")
-				r.Checkpoints = append(r.Checkpoints, &pb.CheckpointRef{
-					Step: uint64(atoi(t, step)), Corrupt: corrupt})
+				s, corrupt := strings.CutSuffix(s, "!")
+				step, gen, _ := strings.Cut(s, "@")
+				k := &pb.CheckpointRef{Step: uint64(atoi(t, step)), Corrupt: corrupt}
+				if gen != "" {
+					k.Generation = uint64(atoi(t, gen))
+				}
+				r.Checkpoints = append(r.Checkpoints, k)
 			}
 		case "ranks":
 			for s := range strings.SplitSeq(v, ",") {

@@ -95,8 +95,7 @@ func (l *lead) stallLimit(run *pb.Run, stepping bool) time.Duration {
 	for _, p := range run.GetRanks() {
 		last = max(last, l.report(run, p).GetStep())
 	}
-	ends := run.GetStopRequested() || run.GetNext() != nil
-	if stepping && last < run.GetResolved().GetTotalSteps() && !ends {
+	if stepping && last < run.GetResolved().GetTotalSteps() && !l.ending(run) {
 		return l.cfg.StallLimit
 	}
 	return loadAllowance * l.cfg.StallLimit
@@ -225,6 +224,9 @@ func (l *lead) finish(ctx context.Context, run *pb.Run) {
 	case run.GetStopRequested():
 		end.State = pb.RunState_STOPPED
 		end.Reason = fmt.Sprintf("stopped by request at step %d", newest)
+	case l.grows(run):
+		l.handOver(ctx, run, l.growing[run.GetId()].Reason)
+		return
 	default:
 		l.endGeneration(ctx, run.GetId(), run.GetGeneration(),
 			fmt.Sprintf("all ranks ended at step %d of %d", newest, run.GetResolved().GetTotalSteps()),
@@ -248,7 +250,9 @@ func (l *lead) place(ctx context.Context) {
 			settled.Runs = append(settled.Runs, run)
 		}
 	}
+	waits := true
 	for _, d := range plan.Next(settled, l.views(st)) {
+		waits = waits && !d.Place
 		if !d.Place {
 			if before, _ := l.waiting.Swap(d.Run, d.Reason); before != d.Reason {
 				l.log.Info().Str("run", d.Run).Str("reason", d.Reason).Msg("run waits")
@@ -259,6 +263,9 @@ func (l *lead) place(ctx context.Context) {
 		l.placedAt[d.Run] = time.Now()
 		l.command(ctx, "assign generation", &pb.Command{Command: &pb.Command_Assign{
 			Assign: d.Assign(l.recorders.lastStep(d.Run))}})
+	}
+	if waits { // else st is not what it was
+		l.grow(st)
 	}
 }
 
@@ -384,7 +391,7 @@ func (l *lead) assignments(run *pb.Run) map[string][]*pb.RankAssignment {
 			Run: run.GetId(), Generation: run.GetGeneration(), Rank: p.GetRank(),
 			World: uint32(len(run.GetRanks())), Device: p.GetDevice(), IsaClass: run.GetIsaClass(),
 			Resolved: run.GetResolved(), Restore: restore, Peers: peers,
-			Stop: run.GetStopRequested() || run.GetNext() != nil, CommittedStep: state.Newest(run).GetStep(),
+			Stop: l.ending(run), CommittedStep: state.Newest(run).GetStep(),
 			ResumedStep: run.GetResumedStep(), LeftOut: run.GetLeftOut()})
 	}
 	return out

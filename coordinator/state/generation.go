@@ -196,7 +196,7 @@ func (c *change) endGeneration(x *pb.EndGeneration) {
 	tooOften := ""
 	if x.Spike > 0 {
 		tooOften = c.goBack(r, x.Spike)
-	} else if !committedBy(r, r.Generation) && !x.Blameless {
+	} else if !CommittedBy(r, r.Generation) && !x.Blameless {
 		r.Failures++
 	}
 	step, total := Newest(r).GetStep(), r.Resolved.GetTotalSteps()
@@ -225,8 +225,8 @@ func (c *change) endGeneration(x *pb.EndGeneration) {
 	}
 }
 
-// committedBy says whether a generation has a live checkpoint.
-func committedBy(r *pb.Run, gen uint64) bool {
+// CommittedBy says whether a generation has a live checkpoint.
+func CommittedBy(r *pb.Run, gen uint64) bool {
 	return slices.ContainsFunc(r.Checkpoints, func(k *pb.CheckpointRef) bool {
 		return k.Generation == gen
 	})

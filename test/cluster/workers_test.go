@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -142,5 +143,28 @@ func TestI1_ARankThatStartsAgainBeginsANewGeneration(t *testing.T) {
 				c.mustCLI("checkpoint", "verify", fmt.Sprintf("%s@%d", run, ref.GetStep()))
 			}
 		})
+	}
+}
+
+// TestI3_ARunTakesAReturnedWorkerIn: a worker dies, the run goes on without it, the worker comes
+// back, and at a checkpoint the run has all its ranks again. The curve knows nothing of it.
+func TestI3_ARunTakesAReturnedWorkerIn(t *testing.T) {
+	want := control(t, long)
+	c := newCluster(t, 1, 2)
+	run := c.launch(long)
+	w := c.watch(run)
+	w.awaitStep(12)
+	c.procs["w2"].kill()
+	running := func(gen uint64, ranks string) {
+		w.awaitEvent(pb.EventKind_GENERATION_RUNNING, func(e *pb.Event) bool {
+			return e.GetGeneration() >= gen && strings.HasSuffix(e.GetText(), "running on "+ranks)
+		})
+	}
+	running(2, "1 rank")
+	c.start("w2")
+	running(3, "2 ranks")
+	want.same(t, w.finish(), c.digest(run))
+	if n := w.count(pb.EventKind_REWIND); n > 1 { // the death's; growing goes back by no step
+		t.Errorf("%d rewinds", n)
 	}
 }
