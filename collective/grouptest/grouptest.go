@@ -37,6 +37,7 @@ func Run(t *testing.T, open Factory) {
 		{"AllToAll", testAllToAll},
 		{"AllToAllFunc", testAllToAllFunc},
 		{"AllToAllFuncRefused", testAllToAllFuncRefused},
+		{"AllToAllFuncAborted", testAllToAllFuncAborted},
 		{"ManyInFlight", testManyInFlight},
 		{"AllGatherBytes", testAllGatherBytes},
 		{"Barrier", testBarrier},

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/banyan-train/banyan/collective"
@@ -63,29 +65,80 @@ func testAllToAllFunc(t *testing.T, groups []collective.Group) {
 	}
 }
 
-// testAllToAllFuncRefused: an error of take is the group's end, and names its cause on this rank.
+// testAllToAllFuncRefused: an error of take is the group's end, and named on every rank.
 func testAllToAllFuncRefused(t *testing.T, groups []collective.Group) {
 	cause := errors.New("no place for it")
 	Each(t, groups, func(ctx context.Context, g collective.Group) error {
-		counts, send := make([]int, g.Size()), make([][]float32, g.Size())
-		for r := range counts {
-			if r != int(g.Rank()) {
-				counts[r], send[r] = 5, make([]float32, 5)
+		h := exchange(g, 5, func(collective.Rank, int, []float32) error {
+			if g.Rank() == 0 {
+				return cause
 			}
-		}
-		h := g.AllToAllFunc(counts, send, func(collective.Rank, int, []float32) error {
-			return cause
+			return nil
 		})
+		if g.Size() == 1 {
+			return h.Wait(ctx) // nothing has come
+		}
+		if g.Rank() > 0 {
+			// It may be done before it hears.
+			err := errors.Join(h.Wait(ctx), g.Barrier(ctx))
+			return names(err, cause)
+		}
 		for range 2 {
-			err := h.Wait(ctx)
-			if g.Size() == 1 {
-				return err // nothing has come
+			if err := h.Wait(ctx); !errors.Is(err, cause) {
+				return fmt.Errorf("error %w, want the cause", err)
 			}
-			if err := isAborted(err); err != nil {
-				return err
-			}
-			// A peer that was faster has aborted this rank too; then the cause is its word.
 		}
 		return isAborted(g.Barrier(ctx))
+	})
+}
+
+// exchange sends n elements to every other rank.
+func exchange(g collective.Group, n int, take collective.Take) collective.Handle {
+	counts, send := make([]int, g.Size()), make([][]float32, g.Size())
+	for r := range counts {
+		if r != int(g.Rank()) {
+			counts[r], send[r] = n, make([]float32, n)
+		}
+	}
+	return g.AllToAllFunc(counts, send, take)
+}
+
+// testAllToAllFuncAborted: after an abort Wait returns only when the calls of take under way have.
+func testAllToAllFuncAborted(t *testing.T, groups []collective.Group) {
+	if len(groups) == 1 {
+		return // nothing comes
+	}
+	const n = 3 * collective.PieceElements
+	Each(t, groups, func(ctx context.Context, g collective.Group) error {
+		if g.Rank() > 0 {
+			h := exchange(g, n, func(collective.Rank, int, []float32) error { return nil })
+			return isAborted(errors.Join(h.Wait(ctx), g.Barrier(ctx)))
+		}
+		entered, aborted := make(chan struct{}), make(chan struct{})
+		var once sync.Once
+		var inside atomic.Int32
+		h := exchange(g, n, func(collective.Rank, int, []float32) error {
+			inside.Add(1)
+			defer inside.Add(-1)
+			once.Do(func() { close(entered) })
+			<-aborted
+			for range 1000 { // time for Wait to return too early
+				runtime.Gosched()
+			}
+			return nil
+		})
+		select {
+		case <-entered:
+		case <-ctx.Done():
+			close(aborted)
+			return ctx.Err()
+		}
+		g.Abort(errors.New("the generation has ended"))
+		close(aborted)
+		err := h.Wait(ctx)
+		if calls := inside.Load(); calls != 0 {
+			return fmt.Errorf("%d calls of take have not returned, and Wait has", calls)
+		}
+		return isAborted(err)
 	})
 }

@@ -72,9 +72,9 @@ func (g *Group) compare(o *op) error {
 		switch {
 		case k != o.kind:
 			return fmt.Errorf("%w: rank %d calls %v, this rank %v", ErrMismatch, r, k, o)
-		case sends != uint64(len(o.recv[r])):
+		case sends != uint64(o.counts[r]):
 			return fmt.Errorf("%w: counts differ in %v: rank %d sends %d elements, this rank "+
-				"expects %d", ErrMismatch, o, r, sends, len(o.recv[r]))
+				"expects %d", ErrMismatch, o, r, sends, o.counts[r])
 		}
 	}
 	return nil

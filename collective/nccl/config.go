@@ -18,7 +18,8 @@ const (
 	DefaultJoinTimeout  = 2 * time.Minute
 	DefaultCauseTimeout = time.Second
 	// DefaultStaging is the size of one staging buffer, in bytes. A Group has four of them in
-	// pinned memory and four on the device: two slots, each with what it sends and receives.
+	// pinned memory and four on the device: two slots, each with what it sends and receives. A world
+	// of more than 64 ranks takes more, as it must hold a piece for each.
 	DefaultStaging = 8 << 20
 )
 
@@ -53,7 +54,7 @@ type Config struct {
 }
 
 // minPart is the least that a staging buffer must have for each rank, in bytes.
-const minPart = 256
+const minPart = 4 * collective.PieceElements
 
 // Validate reports the first field that cannot be used.
 func (c *Config) Validate() error {

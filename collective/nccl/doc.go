@@ -23,9 +23,11 @@
 //
 // The contract of collective.Group is on slices of the host. They are copied through pinned buffers
 // of a fixed size, two of them, so that the copies of one chunk overlap the moving of the other; an
-// operation of any size takes no more. NCCL and the device never touch the slices themselves: so
-// Wait gives them back at once after an abort, even if that hangs. What is on the device already
-// goes through Comm, whose operations are commands among those of the device's lists.
+// operation of any size takes no more. A chunk is whole pieces (collective.PieceElements) of each
+// pair, and what arrives goes piece by piece to its place, or to the caller of AllToAllFunc,
+// straight from the pinned buffer. NCCL and the device never touch the slices themselves: so Wait
+// gives them back at once after an abort, even if that hangs. What is on the device already goes
+// through Comm, whose operations are commands among those of the device's lists.
 //
 // # Threads
 //

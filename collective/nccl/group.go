@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -72,19 +73,14 @@ func (g *Group) AllGather(dst []float32, counts []int, src []float32) collective
 		return g.misuse(kindAllGather, "src has %d elements, counts[%d] = %d",
 			len(src), g.rank, counts[g.rank])
 	}
-	o := &op{g: g, kind: kindAllGather, even: even, send: make([][]float32, g.size),
-		recv: make([][]float32, g.size)}
+	recv, send := make([][]float32, g.size), make([][]float32, g.size)
 	at := 0
 	for r, n := range counts {
-		part := dst[at : at+n]
+		recv[r], send[r] = dst[at:at+n], src
 		at += n
-		if r == g.rank {
-			copy(part, src) // a copy onto itself does nothing
-			continue
-		}
-		o.send[r], o.recv[r] = src, part
 	}
-	return g.post(o)
+	copy(recv[g.rank], src) // a copy onto itself does nothing
+	return g.move(&op{kind: kindAllGather, even: even, send: send, take: into(recv)}, counts)
 }
 
 // AllToAll implements collective.Group. No send slice may overlap a recv slice. Wrong arguments
@@ -99,22 +95,39 @@ func (g *Group) AllToAll(recv, send [][]float32) collective.Handle {
 			g.rank, len(send[g.rank]), len(recv[g.rank]))
 	}
 	copy(recv[g.rank], send[g.rank])
-	o := &op{g: g, kind: kindAllToAll, send: append([][]float32{}, send...),
-		recv: append([][]float32{}, recv...)}
-	o.send[g.rank], o.recv[g.rank] = nil, nil
-	return g.post(o)
+	counts := make([]int, g.size)
+	for r, v := range recv {
+		counts[r] = len(v)
+	}
+	return g.move(&op{kind: kindAllToAll, send: slices.Clone(send),
+		take: into(slices.Clone(recv))}, counts)
 }
 
-// AllToAllFunc implements collective.Group, over AllToAll: what arrives lies in memory of ours
-// until it is complete. Wrong arguments abort the group.
+// AllToAllFunc implements collective.Group. take gets what comes out of the staging buffers, from
+// one goroutine. Wrong arguments abort the group.
 func (g *Group) AllToAllFunc(counts []int, send [][]float32, take collective.Take,
 ) collective.Handle {
-	if len(counts) == g.size && len(send) == g.size &&
-		(counts[g.rank] != 0 || len(send[g.rank]) != 0) {
+	if len(counts) != g.size || len(send) != g.size {
+		return g.misuse(kindAllToAll, "%d counts and %d send slices for %d ranks",
+			len(counts), len(send), g.size)
+	}
+	if counts[g.rank] != 0 || len(send[g.rank]) != 0 {
 		return g.misuse(kindAllToAll, "rank %d expects %d elements from itself and sends %d",
 			g.rank, counts[g.rank], len(send[g.rank]))
 	}
-	return collective.Deliver(g, counts, send, take)
+	for r, n := range counts {
+		if n < 0 {
+			return g.misuse(kindAllToAll, "counts[%d] = %d", r, n)
+		}
+	}
+	return g.move(&op{kind: kindAllToAll, send: slices.Clone(send), take: take}, counts)
+}
+
+// move posts an operation that gets counts[r] elements from rank r. This rank's own part is done.
+func (g *Group) move(o *op, counts []int) collective.Handle {
+	o.counts = slices.Clone(counts)
+	o.counts[g.rank], o.send[g.rank] = 0, nil
+	return g.post(o)
 }
 
 // AllGatherBytes implements collective.Group, over the control group and within its limits.
@@ -158,7 +171,7 @@ func (g *Group) refusal() error {
 
 // post gives an operation the next number, announces it and leaves it to the goroutines.
 func (g *Group) post(o *op) collective.Handle {
-	o.done = make(chan struct{})
+	o.g, o.done = g, make(chan struct{})
 	if o.err = g.refusal(); o.err != nil {
 		close(o.done)
 		return o

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -196,6 +197,37 @@ func TestNextGeneration(t *testing.T) {
 		})
 	}
 	closeAll(t, m.open(t, devices))
+}
+
+// TestPiecesNeedNoMemory: what AllToAllFunc hands on is nowhere as a whole.
+func TestPiecesNeedNoMemory(t *testing.T) {
+	m := newMachine(t)
+	groups := m.open(t, m.devices(t, 2))
+	const n = 16 << 20 / 4
+	send := make([]float32, n)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	each(t, 2, func(ctx context.Context, r int) error {
+		counts, sends := []int{n, n}, [][]float32{send, send}
+		counts[r], sends[r] = 0, nil
+		come := 0
+		h := groups[r].AllToAllFunc(counts, sends,
+			func(_ collective.Rank, _ int, part []float32) error {
+				come += len(part)
+				return nil
+			})
+		if err := h.Wait(ctx); err != nil {
+			return err
+		}
+		if come != n {
+			return fmt.Errorf("%d of %d elements have come", come, n)
+		}
+		return nil
+	})
+	runtime.ReadMemStats(&after)
+	if used := after.TotalAlloc - before.TotalAlloc; used > 4*n/8 {
+		t.Errorf("%d bytes of memory to receive %d on each of two ranks", used, 4*n)
+	}
 }
 
 // TestCloseTwice: in good order there is no error, then or later.

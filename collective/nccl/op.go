@@ -26,22 +26,32 @@ func (k kind) String() string {
 	return fmt.Sprintf("kind %d", uint32(k))
 }
 
-// op is one operation under way, and its Handle. send[r] goes to rank r and recv[r] comes from it;
-// both are empty for this rank, whose own part was copied at once.
+// op is one operation under way, and its Handle. send[r] goes to rank r, and counts[r] elements
+// come from it; there are none of this rank's own, whose part was copied at once.
 type op struct {
-	g          *Group
-	kind       kind
-	seq        uint64
-	send, recv [][]float32
-	even       bool // AllGather of equal parts: NCCL has an operation for it
-	announced  *announcement
-	left       atomic.Int32  // the data, and the agreement of all ranks
-	agreed     atomic.Bool   // all ranks have announced it
-	done       chan struct{} // closed when nothing is left
-	err        error         // set before done is closed; only for operations that never started
+	g         *Group
+	kind      kind
+	seq       uint64
+	send      [][]float32
+	counts    []int
+	take      collective.Take // gets what comes
+	even      bool            // AllGather of equal parts: NCCL has an operation for it
+	announced *announcement
+	left      atomic.Int32  // the data, and the agreement of all ranks
+	agreed    atomic.Bool   // all ranks have announced it
+	done      chan struct{} // closed when nothing is left
+	err       error         // set before done is closed; only for operations that never started
 }
 
 var _ collective.Handle = (*op)(nil)
+
+// into is what takes pieces to their places.
+func into(recv [][]float32) collective.Take {
+	return func(from collective.Rank, at int, part []float32) error {
+		copy(recv[from][at:], part)
+		return nil
+	}
+}
 
 func (o *op) String() string { return fmt.Sprintf("%v (operation %d)", o.kind, o.seq) }
 

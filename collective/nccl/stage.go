@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/banyan-train/banyan/collective"
 	"github.com/banyan-train/banyan/gpu/cuda"
 )
 
@@ -88,15 +89,21 @@ func (c *chunk) part(v []float32, room int) []float32 {
 	return v[min(c.at, len(v)):min(c.at+room, len(v))]
 }
 
-// room is the number of elements that a slot has for each rank.
-func (g *Group) room() int { return len(g.slots[0].hostSend) / g.size }
+// comes is the number of elements that the chunk brings from rank r.
+func (c *chunk) comes(r, room int) int { return min(max(0, c.op.counts[r]-c.at), room) }
+
+// room is the number of elements that a slot has for each rank: whole pieces.
+func (g *Group) room() int {
+	room := len(g.slots[0].hostSend) / g.size
+	return room - room%collective.PieceElements
+}
 
 // chunks is the number of chunks of an operation on this rank. Pairs that have less take part in
 // fewer; both of a pair know how many.
 func (g *Group) chunks(o *op) int {
 	longest := 0
 	for r := range g.size {
-		longest = max(longest, len(o.send[r]), len(o.recv[r]))
+		longest = max(longest, len(o.send[r]), o.counts[r])
 	}
 	return (longest + g.room() - 1) / g.room()
 }
@@ -115,7 +122,7 @@ func (g *Group) fill(c *chunk) error {
 		return err
 	}
 	for r := range g.size {
-		if n := len(c.part(c.op.recv[r], room)); n > 0 {
+		if n := c.comes(r, room); n > 0 {
 			at := int64(4 * g.place(c, r, room))
 			s.list.Download(s.stream, s.pinRecv, at, s.devRecv+cuda.Addr(at), int64(4*n))
 		}
@@ -127,8 +134,7 @@ func (g *Group) fill(c *chunk) error {
 // place is where in the receiving buffer rank r's part of a chunk lies, in elements.
 func (g *Group) place(c *chunk, r, room int) int {
 	if c.op.even && c.op.kind == kindAllGather {
-		other := (g.rank + 1) % g.size // every part is as long as any
-		room = len(c.part(c.op.recv[other], room))
+		room = c.comes((g.rank+1)%g.size, room) // every part is as long as any
 	}
 	return r * room
 }
@@ -162,7 +168,7 @@ func (g *Group) fillPairs(c *chunk, room int) {
 			}
 			s.call.Send(s.devSend+cuda.Addr(4*at), len(part), Float32, r)
 		}
-		if n := len(c.part(c.op.recv[r], room)); n > 0 {
+		if n := c.comes(r, room); n > 0 {
 			s.call.Recv(s.devRecv+cuda.Addr(4*r*room), n, Float32, r)
 		}
 	}
@@ -224,15 +230,10 @@ func (g *Group) collect() {
 			g.fail(fmt.Errorf("%v: %w", c.op, err))
 			return
 		}
-		if !g.takeHands() {
+		if err := g.handOut(c); err != nil {
+			g.Abort(err)
 			return
 		}
-		room := g.room()
-		for r, v := range c.op.recv {
-			copy(c.part(v, room), c.slot.hostRecv[g.place(c, r, room):])
-		}
-		g.hands.RUnlock()
-		g.moved.Add(1)
 		g.free <- c.slot
 		if c.last {
 			c.op.finish()
@@ -240,7 +241,33 @@ func (g *Group) collect() {
 	}
 }
 
-// takeHands begins to touch callers' buffers, unless the group is aborted.
+// handOut gives what a chunk has brought to its operation: a piece of every rank, then the next of
+// every rank, as those belong together and are in a cache together.
+func (g *Group) handOut(c *chunk) error {
+	room := g.room()
+	for at := 0; at < room; at += collective.PieceElements {
+		for r := range g.size {
+			end := min(at+collective.PieceElements, c.comes(r, room))
+			if at >= end {
+				continue
+			}
+			from := g.place(c, r, room)
+			part := c.slot.hostRecv[from+at : from+end : from+end]
+			if !g.takeHands() {
+				return g.Err()
+			}
+			err := c.op.take(collective.Rank(r), c.at+at, part)
+			g.hands.RUnlock()
+			if err != nil {
+				return fmt.Errorf("%v: piece of rank %d refused: %w", c.op, r, err)
+			}
+			g.moved.Add(1)
+		}
+	}
+	return nil
+}
+
+// takeHands begins to touch callers' buffers or to call take, unless the group is aborted.
 func (g *Group) takeHands() bool {
 	g.hands.RLock()
 	select {
