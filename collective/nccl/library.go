@@ -9,12 +9,12 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"unicode"
 	"unsafe"
 
+	"github.com/banyan-train/banyan/collective/nccl/settings"
 	"github.com/banyan-train/banyan/gpu"
 	"github.com/banyan-train/banyan/gpu/dl"
 )
@@ -26,28 +26,32 @@ type Library struct {
 	version Version
 }
 
-// settings are what the environment was given for the first library of the process.
-var settings struct {
+// given are the settings that the environment got for the first library of the process.
+var given struct {
 	sync.Mutex
-	given map[string]string
+	set map[string]string // nil: none was opened
 }
 
-// Open loads libnccl. set are variables of NCCL for the environment, such as NCCL_SOCKET_IFNAME:
-// NCCL reads each once a process, so they are given before it is loaded, and a second Open must
-// give the same.
+// Open loads libnccl. set are the settings of a run for the environment, such as
+// NCCL_SOCKET_IFNAME, of those that package settings allows: NCCL reads each once a process, so
+// they are given before it is loaded, and a second Open must give the same.
 func Open(search gpu.Search, set map[string]string) (*Library, error) {
-	if err := checkSettings(set); err != nil {
-		return nil, err
+	err := settings.CheckAll(set)
+	if err == nil {
+		err = settings.CheckEnvironment(os.LookupEnv)
 	}
-	settings.Lock()
-	defer settings.Unlock()
-	if settings.given != nil && !maps.Equal(settings.given, set) {
+	if err != nil {
+		return nil, fmt.Errorf("load libnccl: %w", err)
+	}
+	given.Lock()
+	defer given.Unlock()
+	if given.set != nil && !maps.Equal(given.set, set) {
 		return nil, fmt.Errorf("load libnccl: this process has loaded it with settings %v, not %v: "+
-			"NCCL reads them once", settings.given, set)
+			"NCCL reads them once", given.set, set)
 	}
 	for name, value := range set {
 		if err := os.Setenv(name, value); err != nil {
-			return nil, fmt.Errorf("set %s: %w", name, err)
+			return nil, fmt.Errorf("load libnccl: set %s: %w", name, err)
 		}
 	}
 	lib, err := search.Open(gpu.NCCL)
@@ -58,44 +62,29 @@ func Open(search gpu.Search, set map[string]string) (*Library, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load libnccl: %s: %w", lib.Path(), err)
 	}
-	settings.given = maps.Clone(set)
-	if settings.given == nil {
-		settings.given = map[string]string{}
-	}
+	given.set = map[string]string{}
+	maps.Copy(given.set, set)
 	return l, nil
 }
 
-// ours are the variables that would change what this package relies on.
-var ours = []string{"NCCL_COMM_BLOCKING", "NCCL_COMM_ID"}
-
-func checkSettings(set map[string]string) error {
-	for _, name := range slices.Sorted(maps.Keys(set)) {
-		plain := strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
-		switch {
-		case !strings.HasPrefix(name, "NCCL_") || !plain:
-			return fmt.Errorf("NCCL settings: %q is no variable of NCCL (NCCL_..)", name)
-		case slices.Contains(ours, name):
-			return fmt.Errorf("NCCL settings: %s is not to be set: Banyan relies on it", name)
-		case strings.ContainsRune(set[name], 0):
-			return fmt.Errorf("NCCL settings: the value of %s has a zero byte", name)
-		}
+// Entries are the functions of NCCL that are called (table.h).
+func Entries() []dl.Entry {
+	out := make([]dl.Entry, C.NCCL_ENTRIES)
+	for i := range out {
+		since := int(C.nccl_entry_since(C.int(i)))
+		out[i] = dl.Entry{Name: C.GoString(C.nccl_entry_name(C.int(i))), Since: since,
+			Optional: since > int(Oldest)}
 	}
-	return nil
+	return out
 }
 
 // link fills the table and looks at the version.
 func link(lib *dl.Library) (*Library, error) {
-	entries := make([]dl.Entry, C.NCCL_ENTRIES)
-	for i := range entries {
-		since := int(C.nccl_entry_since(C.int(i)))
-		entries[i] = dl.Entry{Name: C.GoString(C.nccl_entry_name(C.int(i))), Since: since,
-			Optional: since > int(Oldest)}
-	}
 	l := &Library{lib: lib, table: (*C.nccl_table)(C.calloc(1, C.sizeof_nccl_table))}
 	if l.table == nil {
 		return nil, errors.New("out of memory")
 	}
-	missing := lib.Fill(unsafe.Pointer(l.table), entries)
+	missing := lib.Fill(unsafe.Pointer(l.table), Entries())
 	if l.table.ncclGetVersion != nil {
 		var version C.int
 		if code := C.nccl_version(l.table, &version); code != C.ncclSuccess {

@@ -56,10 +56,7 @@ func (p *parser) check(s *pb.RunSpec) {
 	p.checkEval(s)
 	p.positive("checkpoint.every", float64(s.Checkpoint.Every))
 	p.positive("checkpoint.keep", float64(s.Checkpoint.Keep))
-	if p.ok("resources.threads") && s.Resources.Threads > 1024 {
-		p.failAt("resources.threads", "write 0 for all cores of the host", "%d is more than 1024",
-			s.Resources.Threads)
-	}
+	p.checkResources(s.Resources)
 }
 
 func (p *parser) missing(path, example string) {

@@ -8,66 +8,10 @@ import (
 	"github.com/banyan-train/banyan/dataset"
 	"github.com/banyan-train/banyan/dataset/mix"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
-	"go.yaml.in/yaml/v4"
-	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // maxMixPhases bounds the schedule and the edits of a mixture, each.
 const maxMixPhases = mix.MaxSegments / 4
-
-// isWeights says whether a field is a list of weights, which YAML writes as a mapping.
-func isWeights(f protoreflect.FieldDescriptor) bool {
-	return f.IsList() && f.Message() != nil && f.Message().Name() == "NamedWeight"
-}
-
-// weights fills a list of weights from a mapping source -> number, in the order of the names.
-func (p *parser) weights(n *yaml.Node, path string, list protoreflect.List) {
-	if n.Kind != yaml.MappingNode {
-		p.fail(n, path, "write {wiki-zh: 0.3, books-en: 0.7}",
-			"found %s, wanted a mapping of sources to weights", describe(n))
-		return
-	}
-	type entry struct {
-		name  string
-		value protoreflect.Value
-	}
-	var entries []entry
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := n.Content[i], n.Content[i+1]
-		at := join(path, key.Value)
-		switch {
-		case key.Kind != yaml.ScalarNode || key.Tag != "!!str":
-			p.fail(key, path, "write the name of a source", "found %s as a key", describe(key))
-			continue
-		case slices.ContainsFunc(entries, func(e entry) bool { return e.name == key.Value }):
-			p.fail(key, at, "remove one of the two", "given twice")
-			continue
-		}
-		p.nodes[at] = value
-		if v, ok := p.number(value, at); ok {
-			entries = append(entries, entry{key.Value, v})
-		} else {
-			p.bad[path] = true
-		}
-	}
-	slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.name, b.name) })
-	for _, e := range entries {
-		m := list.AppendMutable().Message()
-		fields := m.Descriptor().Fields()
-		m.Set(fields.ByName("source"), protoreflect.ValueOfString(e.name))
-		m.Set(fields.ByName("weight"), e.value)
-	}
-}
-
-// formatWeights writes what weights reads.
-func formatWeights(list protoreflect.List) *yaml.Node {
-	out := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Style: yaml.FlowStyle}
-	for i := range list.Len() {
-		w := list.Get(i).Message().Interface().(*pb.NamedWeight)
-		out.Content = append(out.Content, textNode(w.GetSource()), floatNode(w.GetWeight()))
-	}
-	return out
-}
 
 // checkMixture checks the schedule and the edits of the weights.
 func (p *parser) checkMixture(s *pb.RunSpec) {

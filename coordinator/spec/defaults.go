@@ -64,6 +64,7 @@ import (
 //	resources.device            auto
 //	resources.threads           0, the cores of the host / ranks on it
 //	resources.priority          0
+//	resources.nccl              none
 const (
 	defaultSeqLen    = 2048
 	defaultMaxRecord = 16 << 20

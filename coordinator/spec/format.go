@@ -73,8 +73,8 @@ func formatField(m protoreflect.Message, f protoreflect.FieldDescriptor, at stri
 		if at == "stores" {
 			return formatStores(list)
 		}
-		if isWeights(f) {
-			return formatWeights(list)
+		if of := pairsOf(f); of != nil {
+			return formatPairs(list, of)
 		}
 		out := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
 		for i := range list.Len() {

@@ -49,9 +49,7 @@ func Parse(filename string, data []byte, set ...string) (*pb.RunSpec, error) {
 }
 
 func parse(p *parser, data []byte, set []string) (*pb.RunSpec, error) {
-	p.nodes = map[string]*yaml.Node{}
-	p.bad = map[string]bool{}
-	p.sets, p.fields = map[*yaml.Node]string{}, map[string]string{}
+	p.start()
 	p.load(data)
 	if len(p.errs) == 0 {
 		p.refuseAliases()
@@ -69,6 +67,12 @@ func parse(p *parser, data []byte, set []string) (*pb.RunSpec, error) {
 		return nil, err
 	}
 	return spec, nil
+}
+
+func (p *parser) start() {
+	p.nodes = map[string]*yaml.Node{}
+	p.bad = map[string]bool{}
+	p.sets, p.fields = map[*yaml.Node]string{}, map[string]string{}
 }
 
 // load reads one YAML document into p.root.

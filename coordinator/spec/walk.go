@@ -54,8 +54,8 @@ func (p *parser) field(n *yaml.Node, path string, m protoreflect.Message,
 	switch {
 	case path == "stores":
 		p.stores(n, m.Mutable(field).List())
-	case isWeights(field):
-		p.weights(n, path, m.Mutable(field).List())
+	case pairsOf(field) != nil:
+		p.pairs(n, path, m.Mutable(field).List(), pairsOf(field))
 	case field.IsList():
 		p.list(n, path, m.Mutable(field).List(), field)
 	case field.Kind() == protoreflect.MessageKind && compact(field) != nil:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -25,7 +26,10 @@ const sharesGPU nccl.Version = 23000
 // nccl checks a world of one rank, and one of two: on two GPUs if there are, or on one.
 func (r *report) nccl(ctx context.Context, search gpu.Search, driver *cuda.Driver,
 	dev *cuda.Device) {
-	lib, err := nccl.Open(search, map[string]string{"NCCL_MULTI_RANK_GPU_ENABLE": "1"})
+	lib, err := (*nccl.Library)(nil), os.Setenv("NCCL_MULTI_RANK_GPU_ENABLE", "1") // no run's to set
+	if err == nil {
+		lib, err = nccl.Open(search, nil)
+	}
 	if errors.Is(err, gpu.ErrNotFound) {
 		return // the table of libraries says so
 	}

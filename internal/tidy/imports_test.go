@@ -35,11 +35,13 @@ var table = map[string]string{
 	"collective/shm":         "",
 	"collective/tcp":         "collective collective/shm",
 	"collective/grouptest":   "collective collective/tree",
-	"collective/nccl":        "collective collective/tree gpu gpu/cuda gpu/dl gpu/kernels",
-	"collective/nccl/fake":   "gpu/fake",
-	"dataset/mix":            "",
-	"dataset/pack":           "",
-	"dataset/source":         "proto store",
+	"collective/nccl": "collective collective/nccl/settings collective/tree gpu gpu/cuda gpu/dl " +
+		"gpu/kernels",
+	"collective/nccl/fake":     "gpu/fake",
+	"collective/nccl/settings": "",
+	"dataset/mix":              "",
+	"dataset/pack":             "",
+	"dataset/source":           "proto store",
 	"dataset/tokenize": "dataset/tokenize/merge dataset/tokenize/pieces " +
 		"dataset/tokenize/sentencepiece proto store",
 	"dataset/tokenize/merge":    "",
@@ -89,8 +91,8 @@ var table = map[string]string{
 	"coordinator/plan":      "coordinator/state proto",
 	"coordinator/consensus": "proto",
 	"coordinator/telemetry": "proto",
-	"coordinator/spec": "checkpoint/hf collective/tree dataset dataset/mix dataset/tokenize proto " +
-		"store worker/model worker/optim",
+	"coordinator/spec": "checkpoint/hf collective/nccl/settings collective/tree dataset " +
+		"dataset/mix dataset/tokenize proto store worker/model worker/optim",
 	"coordinator/server": "checkpoint checkpoint/manifest coordinator/consensus coordinator/plan " +
 		"coordinator/spec coordinator/state coordinator/telemetry internal/leader proto store " +
 		"store/router",

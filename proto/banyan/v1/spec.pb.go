@@ -2008,11 +2008,14 @@ func (x *Checkpoint) GetKeep() uint32 {
 }
 
 type Resources struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Workers       *Range                 `protobuf:"bytes,1,opt,name=workers,proto3" json:"workers,omitempty"`
-	Device        Device                 `protobuf:"varint,2,opt,name=device,proto3,enum=banyan.v1.Device" json:"device,omitempty"`
-	Threads       uint32                 `protobuf:"varint,3,opt,name=threads,proto3" json:"threads,omitempty"` // kernel threads a rank; 0: cores of the host / ranks on it
-	Priority      int32                  `protobuf:"varint,4,opt,name=priority,proto3" json:"priority,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Workers  *Range                 `protobuf:"bytes,1,opt,name=workers,proto3" json:"workers,omitempty"`
+	Device   Device                 `protobuf:"varint,2,opt,name=device,proto3,enum=banyan.v1.Device" json:"device,omitempty"`
+	Threads  uint32                 `protobuf:"varint,3,opt,name=threads,proto3" json:"threads,omitempty"` // kernel threads a rank; 0: cores of the host / ranks on it
+	Priority int32                  `protobuf:"varint,4,opt,name=priority,proto3" json:"priority,omitempty"`
+	// YAML: a mapping variable -> value; sorted by name here. Each rank gives them to its NCCL before
+	// it loads it; they come to it in RankAssignment.resolved. Of device cuda only.
+	Nccl          []*NcclSetting `protobuf:"bytes,5,rep,name=nccl,proto3" json:"nccl,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2075,6 +2078,66 @@ func (x *Resources) GetPriority() int32 {
 	return 0
 }
 
+func (x *Resources) GetNccl() []*NcclSetting {
+	if x != nil {
+		return x.Nccl
+	}
+	return nil
+}
+
+// NcclSetting is one variable of NCCL, such as NCCL_SOCKET_IFNAME. It is never a secret.
+type NcclSetting struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Value         string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NcclSetting) Reset() {
+	*x = NcclSetting{}
+	mi := &file_banyan_v1_spec_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NcclSetting) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NcclSetting) ProtoMessage() {}
+
+func (x *NcclSetting) ProtoReflect() protoreflect.Message {
+	mi := &file_banyan_v1_spec_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NcclSetting.ProtoReflect.Descriptor instead.
+func (*NcclSetting) Descriptor() ([]byte, []int) {
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *NcclSetting) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *NcclSetting) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
 // Range is an inclusive range. YAML: 3 or 2..8.
 type Range struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2086,7 +2149,7 @@ type Range struct {
 
 func (x *Range) Reset() {
 	*x = Range{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[19]
+	mi := &file_banyan_v1_spec_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2098,7 +2161,7 @@ func (x *Range) String() string {
 func (*Range) ProtoMessage() {}
 
 func (x *Range) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[19]
+	mi := &file_banyan_v1_spec_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2111,7 +2174,7 @@ func (x *Range) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Range.ProtoReflect.Descriptor instead.
 func (*Range) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{19}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Range) GetMin() uint32 {
@@ -2147,7 +2210,7 @@ type ResolvedRun struct {
 
 func (x *ResolvedRun) Reset() {
 	*x = ResolvedRun{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[20]
+	mi := &file_banyan_v1_spec_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2159,7 +2222,7 @@ func (x *ResolvedRun) String() string {
 func (*ResolvedRun) ProtoMessage() {}
 
 func (x *ResolvedRun) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[20]
+	mi := &file_banyan_v1_spec_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2172,7 +2235,7 @@ func (x *ResolvedRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolvedRun.ProtoReflect.Descriptor instead.
 func (*ResolvedRun) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{20}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ResolvedRun) GetSpec() *RunSpec {
@@ -2266,7 +2329,7 @@ type ModelConfig struct {
 
 func (x *ModelConfig) Reset() {
 	*x = ModelConfig{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[21]
+	mi := &file_banyan_v1_spec_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2278,7 +2341,7 @@ func (x *ModelConfig) String() string {
 func (*ModelConfig) ProtoMessage() {}
 
 func (x *ModelConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[21]
+	mi := &file_banyan_v1_spec_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2291,7 +2354,7 @@ func (x *ModelConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelConfig.ProtoReflect.Descriptor instead.
 func (*ModelConfig) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{21}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ModelConfig) GetFamily() string {
@@ -2441,7 +2504,7 @@ type RopeScaling struct {
 
 func (x *RopeScaling) Reset() {
 	*x = RopeScaling{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[22]
+	mi := &file_banyan_v1_spec_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2453,7 +2516,7 @@ func (x *RopeScaling) String() string {
 func (*RopeScaling) ProtoMessage() {}
 
 func (x *RopeScaling) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[22]
+	mi := &file_banyan_v1_spec_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2466,7 +2529,7 @@ func (x *RopeScaling) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RopeScaling.ProtoReflect.Descriptor instead.
 func (*RopeScaling) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{22}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RopeScaling) GetKind() string {
@@ -2521,7 +2584,7 @@ type PinnedFile struct {
 
 func (x *PinnedFile) Reset() {
 	*x = PinnedFile{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[23]
+	mi := &file_banyan_v1_spec_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2533,7 +2596,7 @@ func (x *PinnedFile) String() string {
 func (*PinnedFile) ProtoMessage() {}
 
 func (x *PinnedFile) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[23]
+	mi := &file_banyan_v1_spec_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2546,7 +2609,7 @@ func (x *PinnedFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinnedFile.ProtoReflect.Descriptor instead.
 func (*PinnedFile) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{23}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PinnedFile) GetUri() string {
@@ -2605,7 +2668,7 @@ type TokenizerPin struct {
 
 func (x *TokenizerPin) Reset() {
 	*x = TokenizerPin{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[24]
+	mi := &file_banyan_v1_spec_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2617,7 +2680,7 @@ func (x *TokenizerPin) String() string {
 func (*TokenizerPin) ProtoMessage() {}
 
 func (x *TokenizerPin) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[24]
+	mi := &file_banyan_v1_spec_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2630,7 +2693,7 @@ func (x *TokenizerPin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenizerPin.ProtoReflect.Descriptor instead.
 func (*TokenizerPin) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{24}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *TokenizerPin) GetUri() string {
@@ -2687,7 +2750,7 @@ type Corpus struct {
 
 func (x *Corpus) Reset() {
 	*x = Corpus{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[25]
+	mi := &file_banyan_v1_spec_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2699,7 +2762,7 @@ func (x *Corpus) String() string {
 func (*Corpus) ProtoMessage() {}
 
 func (x *Corpus) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[25]
+	mi := &file_banyan_v1_spec_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2712,7 +2775,7 @@ func (x *Corpus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Corpus.ProtoReflect.Descriptor instead.
 func (*Corpus) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{25}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Corpus) GetSources() []*SourceManifest {
@@ -2745,7 +2808,7 @@ type MixSegment struct {
 
 func (x *MixSegment) Reset() {
 	*x = MixSegment{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[26]
+	mi := &file_banyan_v1_spec_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2757,7 +2820,7 @@ func (x *MixSegment) String() string {
 func (*MixSegment) ProtoMessage() {}
 
 func (x *MixSegment) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[26]
+	mi := &file_banyan_v1_spec_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2770,7 +2833,7 @@ func (x *MixSegment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MixSegment.ProtoReflect.Descriptor instead.
 func (*MixSegment) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{26}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *MixSegment) GetUntilStep() uint64 {
@@ -2823,7 +2886,7 @@ type Sample struct {
 
 func (x *Sample) Reset() {
 	*x = Sample{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[27]
+	mi := &file_banyan_v1_spec_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2835,7 +2898,7 @@ func (x *Sample) String() string {
 func (*Sample) ProtoMessage() {}
 
 func (x *Sample) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[27]
+	mi := &file_banyan_v1_spec_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2848,7 +2911,7 @@ func (x *Sample) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sample.ProtoReflect.Descriptor instead.
 func (*Sample) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{27}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Sample) GetDocuments() uint64 {
@@ -2903,7 +2966,7 @@ type SourceManifest struct {
 
 func (x *SourceManifest) Reset() {
 	*x = SourceManifest{}
-	mi := &file_banyan_v1_spec_proto_msgTypes[28]
+	mi := &file_banyan_v1_spec_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2915,7 +2978,7 @@ func (x *SourceManifest) String() string {
 func (*SourceManifest) ProtoMessage() {}
 
 func (x *SourceManifest) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_spec_proto_msgTypes[28]
+	mi := &file_banyan_v1_spec_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2928,7 +2991,7 @@ func (x *SourceManifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceManifest.ProtoReflect.Descriptor instead.
 func (*SourceManifest) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{28}
+	return file_banyan_v1_spec_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *SourceManifest) GetName() string {
@@ -3163,12 +3226,16 @@ const file_banyan_v1_spec_proto_rawDesc = "" +
 	"Checkpoint\x12\x0e\n" +
 	"\x02to\x18\x01 \x01(\tR\x02to\x12\x14\n" +
 	"\x05every\x18\x02 \x01(\x04R\x05every\x12\x12\n" +
-	"\x04keep\x18\x03 \x01(\rR\x04keep\"\x98\x01\n" +
+	"\x04keep\x18\x03 \x01(\rR\x04keep\"\xc4\x01\n" +
 	"\tResources\x12*\n" +
 	"\aworkers\x18\x01 \x01(\v2\x10.banyan.v1.RangeR\aworkers\x12)\n" +
 	"\x06device\x18\x02 \x01(\x0e2\x11.banyan.v1.DeviceR\x06device\x12\x18\n" +
 	"\athreads\x18\x03 \x01(\rR\athreads\x12\x1a\n" +
-	"\bpriority\x18\x04 \x01(\x05R\bpriority\"+\n" +
+	"\bpriority\x18\x04 \x01(\x05R\bpriority\x12*\n" +
+	"\x04nccl\x18\x05 \x03(\v2\x16.banyan.v1.NcclSettingR\x04nccl\"7\n" +
+	"\vNcclSetting\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"+\n" +
 	"\x05Range\x12\x10\n" +
 	"\x03min\x18\x01 \x01(\rR\x03min\x12\x10\n" +
 	"\x03max\x18\x02 \x01(\rR\x03max\"\x8c\x03\n" +
@@ -3335,7 +3402,7 @@ func file_banyan_v1_spec_proto_rawDescGZIP() []byte {
 }
 
 var file_banyan_v1_spec_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
-var file_banyan_v1_spec_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_banyan_v1_spec_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_banyan_v1_spec_proto_goTypes = []any{
 	(VocabInit)(0),         // 0: banyan.v1.VocabInit
 	(WeightUnit)(0),        // 1: banyan.v1.WeightUnit
@@ -3367,21 +3434,22 @@ var file_banyan_v1_spec_proto_goTypes = []any{
 	(*Span)(nil),           // 27: banyan.v1.Span
 	(*Checkpoint)(nil),     // 28: banyan.v1.Checkpoint
 	(*Resources)(nil),      // 29: banyan.v1.Resources
-	(*Range)(nil),          // 30: banyan.v1.Range
-	(*ResolvedRun)(nil),    // 31: banyan.v1.ResolvedRun
-	(*ModelConfig)(nil),    // 32: banyan.v1.ModelConfig
-	(*RopeScaling)(nil),    // 33: banyan.v1.RopeScaling
-	(*PinnedFile)(nil),     // 34: banyan.v1.PinnedFile
-	(*TokenizerPin)(nil),   // 35: banyan.v1.TokenizerPin
-	(*Corpus)(nil),         // 36: banyan.v1.Corpus
-	(*MixSegment)(nil),     // 37: banyan.v1.MixSegment
-	(*Sample)(nil),         // 38: banyan.v1.Sample
-	(*SourceManifest)(nil), // 39: banyan.v1.SourceManifest
-	(*Source)(nil),         // 40: banyan.v1.Source
-	(Format)(0),            // 41: banyan.v1.Format
-	(Document)(0),          // 42: banyan.v1.Document
-	(InvalidUtf8)(0),       // 43: banyan.v1.InvalidUtf8
-	(Compression)(0),       // 44: banyan.v1.Compression
+	(*NcclSetting)(nil),    // 30: banyan.v1.NcclSetting
+	(*Range)(nil),          // 31: banyan.v1.Range
+	(*ResolvedRun)(nil),    // 32: banyan.v1.ResolvedRun
+	(*ModelConfig)(nil),    // 33: banyan.v1.ModelConfig
+	(*RopeScaling)(nil),    // 34: banyan.v1.RopeScaling
+	(*PinnedFile)(nil),     // 35: banyan.v1.PinnedFile
+	(*TokenizerPin)(nil),   // 36: banyan.v1.TokenizerPin
+	(*Corpus)(nil),         // 37: banyan.v1.Corpus
+	(*MixSegment)(nil),     // 38: banyan.v1.MixSegment
+	(*Sample)(nil),         // 39: banyan.v1.Sample
+	(*SourceManifest)(nil), // 40: banyan.v1.SourceManifest
+	(*Source)(nil),         // 41: banyan.v1.Source
+	(Format)(0),            // 42: banyan.v1.Format
+	(Document)(0),          // 43: banyan.v1.Document
+	(InvalidUtf8)(0),       // 44: banyan.v1.InvalidUtf8
+	(Compression)(0),       // 45: banyan.v1.Compression
 }
 var file_banyan_v1_spec_proto_depIdxs = []int32{
 	12, // 0: banyan.v1.RunSpec.base:type_name -> banyan.v1.Base
@@ -3395,7 +3463,7 @@ var file_banyan_v1_spec_proto_depIdxs = []int32{
 	0,  // 8: banyan.v1.ExtendVocab.init:type_name -> banyan.v1.VocabInit
 	0,  // 9: banyan.v1.ExtendVocab.init_output:type_name -> banyan.v1.VocabInit
 	1,  // 10: banyan.v1.Data.weight_unit:type_name -> banyan.v1.WeightUnit
-	40, // 11: banyan.v1.Data.sources:type_name -> banyan.v1.Source
+	41, // 11: banyan.v1.Data.sources:type_name -> banyan.v1.Source
 	16, // 12: banyan.v1.Data.schedule:type_name -> banyan.v1.MixPhase
 	17, // 13: banyan.v1.Data.edits:type_name -> banyan.v1.WeightEdit
 	2,  // 14: banyan.v1.Data.packing:type_name -> banyan.v1.Packing
@@ -3414,36 +3482,37 @@ var file_banyan_v1_spec_proto_depIdxs = []int32{
 	9,  // 27: banyan.v1.Spike.loss:type_name -> banyan.v1.Spike.Policy
 	23, // 28: banyan.v1.Eval.sets:type_name -> banyan.v1.EvalSet
 	24, // 29: banyan.v1.Eval.guard:type_name -> banyan.v1.Guard
-	41, // 30: banyan.v1.EvalSet.format:type_name -> banyan.v1.Format
-	42, // 31: banyan.v1.EvalSet.document:type_name -> banyan.v1.Document
-	43, // 32: banyan.v1.EvalSet.invalid_utf8:type_name -> banyan.v1.InvalidUtf8
+	42, // 30: banyan.v1.EvalSet.format:type_name -> banyan.v1.Format
+	43, // 31: banyan.v1.EvalSet.document:type_name -> banyan.v1.Document
+	44, // 32: banyan.v1.EvalSet.invalid_utf8:type_name -> banyan.v1.InvalidUtf8
 	10, // 33: banyan.v1.Guard.action:type_name -> banyan.v1.Guard.Action
 	7,  // 34: banyan.v1.LrSchedule.kind:type_name -> banyan.v1.ScheduleKind
 	27, // 35: banyan.v1.LrSchedule.warmup:type_name -> banyan.v1.Span
 	27, // 36: banyan.v1.LrSchedule.decay:type_name -> banyan.v1.Span
-	30, // 37: banyan.v1.Resources.workers:type_name -> banyan.v1.Range
+	31, // 37: banyan.v1.Resources.workers:type_name -> banyan.v1.Range
 	8,  // 38: banyan.v1.Resources.device:type_name -> banyan.v1.Device
-	11, // 39: banyan.v1.ResolvedRun.spec:type_name -> banyan.v1.RunSpec
-	32, // 40: banyan.v1.ResolvedRun.model:type_name -> banyan.v1.ModelConfig
-	36, // 41: banyan.v1.ResolvedRun.corpus:type_name -> banyan.v1.Corpus
-	34, // 42: banyan.v1.ResolvedRun.base_files:type_name -> banyan.v1.PinnedFile
-	35, // 43: banyan.v1.ResolvedRun.tokenizer:type_name -> banyan.v1.TokenizerPin
-	39, // 44: banyan.v1.ResolvedRun.eval_sets:type_name -> banyan.v1.SourceManifest
-	33, // 45: banyan.v1.ModelConfig.rope_scaling:type_name -> banyan.v1.RopeScaling
-	41, // 46: banyan.v1.PinnedFile.format:type_name -> banyan.v1.Format
-	44, // 47: banyan.v1.PinnedFile.compression:type_name -> banyan.v1.Compression
-	35, // 48: banyan.v1.TokenizerPin.base:type_name -> banyan.v1.TokenizerPin
-	39, // 49: banyan.v1.Corpus.sources:type_name -> banyan.v1.SourceManifest
-	37, // 50: banyan.v1.Corpus.mixture:type_name -> banyan.v1.MixSegment
-	34, // 51: banyan.v1.SourceManifest.files:type_name -> banyan.v1.PinnedFile
-	42, // 52: banyan.v1.SourceManifest.document:type_name -> banyan.v1.Document
-	43, // 53: banyan.v1.SourceManifest.invalid_utf8:type_name -> banyan.v1.InvalidUtf8
-	38, // 54: banyan.v1.SourceManifest.sample:type_name -> banyan.v1.Sample
-	55, // [55:55] is the sub-list for method output_type
-	55, // [55:55] is the sub-list for method input_type
-	55, // [55:55] is the sub-list for extension type_name
-	55, // [55:55] is the sub-list for extension extendee
-	0,  // [0:55] is the sub-list for field type_name
+	30, // 39: banyan.v1.Resources.nccl:type_name -> banyan.v1.NcclSetting
+	11, // 40: banyan.v1.ResolvedRun.spec:type_name -> banyan.v1.RunSpec
+	33, // 41: banyan.v1.ResolvedRun.model:type_name -> banyan.v1.ModelConfig
+	37, // 42: banyan.v1.ResolvedRun.corpus:type_name -> banyan.v1.Corpus
+	35, // 43: banyan.v1.ResolvedRun.base_files:type_name -> banyan.v1.PinnedFile
+	36, // 44: banyan.v1.ResolvedRun.tokenizer:type_name -> banyan.v1.TokenizerPin
+	40, // 45: banyan.v1.ResolvedRun.eval_sets:type_name -> banyan.v1.SourceManifest
+	34, // 46: banyan.v1.ModelConfig.rope_scaling:type_name -> banyan.v1.RopeScaling
+	42, // 47: banyan.v1.PinnedFile.format:type_name -> banyan.v1.Format
+	45, // 48: banyan.v1.PinnedFile.compression:type_name -> banyan.v1.Compression
+	36, // 49: banyan.v1.TokenizerPin.base:type_name -> banyan.v1.TokenizerPin
+	40, // 50: banyan.v1.Corpus.sources:type_name -> banyan.v1.SourceManifest
+	38, // 51: banyan.v1.Corpus.mixture:type_name -> banyan.v1.MixSegment
+	35, // 52: banyan.v1.SourceManifest.files:type_name -> banyan.v1.PinnedFile
+	43, // 53: banyan.v1.SourceManifest.document:type_name -> banyan.v1.Document
+	44, // 54: banyan.v1.SourceManifest.invalid_utf8:type_name -> banyan.v1.InvalidUtf8
+	39, // 55: banyan.v1.SourceManifest.sample:type_name -> banyan.v1.Sample
+	56, // [56:56] is the sub-list for method output_type
+	56, // [56:56] is the sub-list for method input_type
+	56, // [56:56] is the sub-list for extension type_name
+	56, // [56:56] is the sub-list for extension extendee
+	0,  // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_banyan_v1_spec_proto_init() }
@@ -3458,7 +3527,7 @@ func file_banyan_v1_spec_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_banyan_v1_spec_proto_rawDesc), len(file_banyan_v1_spec_proto_rawDesc)),
 			NumEnums:      11,
-			NumMessages:   29,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
