@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,6 +22,20 @@ func host(t *testing.T, faults string, flags ...string) gpu.Search {
 		}
 	}
 	return gpu.Search{Named: []string{dir}}
+}
+
+// TestDocumentListsEveryVersionFunction: docs/GPU.md names what is called of libraries that nothing
+// else uses yet.
+func TestDocumentListsEveryVersionFunction(t *testing.T) {
+	text, err := os.ReadFile("../../docs/GPU.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for lib, function := range versions {
+		if !strings.Contains(string(text), "| "+function+" | ") {
+			t.Errorf("docs/GPU.md does not list %s of %s", function, lib)
+		}
+	}
 }
 
 func missing(r Report) []string {
