@@ -84,11 +84,11 @@ func (g *Group) tear() {
 
 // freeSlots waits for the slots' streams and gives their memory back.
 func (g *Group) freeSlots() error {
-	if g.slots == nil {
-		return nil
-	}
 	dev := g.cfg.Device
 	for _, s := range g.slots {
+		if s.done == nil {
+			continue // it was never used
+		}
 		l := dev.NewList()
 		defer l.Free()
 		l.Record(s.stream, s.done)

@@ -30,7 +30,6 @@ type Reduction int32
 const (
 	Add Reduction = C.ncclSum
 	Max Reduction = C.ncclMax
-	Min Reduction = C.ncclMin
 )
 
 // size is that of an element in bytes, 0 if there is no such type.

@@ -1,6 +1,5 @@
 package nccl
 
-// #include <stdlib.h>
 // #include "shim.h"
 import "C"
 
@@ -34,57 +33,36 @@ func (l *Library) Connect(ctx context.Context, dev *cuda.Device, id ID, rank, si
 	if c.c == nil {
 		return nil, errors.New("connect NCCL: out of memory")
 	}
-	late, cancel := overtime(ctx, patience)
-	defer cancel()
-	err := c.begin(late, id)
+	err := c.begin(ctx, id)
 	if err == nil {
-		err = c.await(ctx, "connect NCCL")
+		err = c.await(ctx)
 	}
 	if err != nil {
-		return nil, errors.Join(err, Abort(patience, c))
+		if ctx.Err() != nil {
+			err = fmt.Errorf("not all ranks have reached each other: %w", err)
+		}
+		return nil, errors.Join(fmt.Errorf("connect NCCL: %w", err), Abort(patience, c))
 	}
 	return c, nil
 }
 
-// overtime is ctx and patience more: the end of ctx in the middle of a call of the device is no
-// sign that its thread hangs.
-func overtime(ctx context.Context, patience time.Duration) (context.Context, context.CancelFunc) {
-	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(patience, cancel) })
-	return late, func() { stop(); cancel() }
-}
-
 // begin starts to connect, on the device's thread.
 func (c *Comm) begin(ctx context.Context, id ID) error {
-	args := (*C.nccl_init_args)(C.calloc(1, C.sizeof_nccl_init_args))
-	if args == nil {
-		return errors.New("connect NCCL: out of memory")
-	}
-	args.comm, args.ranks, args.rank = c.c, C.int32_t(c.size), C.int32_t(c.rank)
-	*(*ID)(unsafe.Pointer(&args.id)) = id
-	err := c.dev.Do(ctx, func() error {
-		defer C.free(unsafe.Pointer(args))
-		return c.lib.check("ncclCommInitRankConfig", c.c, C.nccl_init(unsafe.Pointer(args)))
+	return c.dev.Do(ctx, func() error {
+		return c.lib.check("ncclCommInitRankConfig", c.c, C.nccl_init(c.c, C.int(c.size),
+			(*C.ncclUniqueId)(unsafe.Pointer(&id)), C.int(c.rank)))
 	})
-	if err != nil {
-		return fmt.Errorf("connect NCCL: %w", err)
-	}
-	return nil
 }
 
 // await waits until NCCL has done what it does in the background.
-func (c *Comm) await(ctx context.Context, what string) error {
+func (c *Comm) await(ctx context.Context) error {
 	for pause := shortestPoll; ; pause = min(pause*2, longestPoll) {
-		done, err := c.Poll()
-		switch {
-		case err != nil:
-			return fmt.Errorf("%s: %w", what, err)
-		case done:
-			return nil
+		if done, err := c.Poll(); done || err != nil {
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s: %w", what, ctx.Err())
+			return ctx.Err()
 		case <-time.After(pause):
 		}
 	}
@@ -113,7 +91,7 @@ func (c *Comm) Close(ctx context.Context, patience time.Duration) error {
 		return c.lib.check("ncclCommFinalize", c.c, C.nccl_finalize(c.c))
 	})
 	if err == nil {
-		err = c.await(ctx, "finalize NCCL")
+		err = c.await(ctx)
 	}
 	if err == nil {
 		err = c.inBackground(ctx, func() error {

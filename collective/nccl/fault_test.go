@@ -1,9 +1,17 @@
 package nccl_test
 
 import (
+	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/banyan-train/banyan/collective/nccl"
+	"github.com/banyan-train/banyan/collective/nccl/fake"
+	"github.com/banyan-train/banyan/gpu/cuda"
+	cudafake "github.com/banyan-train/banyan/gpu/fake"
 )
 
 // short is a deadline that a fault test waits for: long against a busy machine's pauses.
@@ -13,6 +21,7 @@ const short = 4 * time.Second
 type fault struct {
 	name   string
 	faults string // of rank 1
+	lacks  string // a function that its NCCL does not have
 	change func(*task)
 	// What the errors of rank 1 and of the others say; "" for one that has none.
 	at             func(*outcome) string
@@ -24,7 +33,14 @@ func faults() []fault {
 	return []fault{
 		{name: "init hangs", faults: "init=hang", at: join,
 			change: func(k *task) { k.JoinTimeout = short },
-			victim: "context deadline exceeded", others: "context deadline exceeded"},
+			victim: "not all ranks have reached each other: context deadline exceeded",
+			others: "not all ranks have reached each other"},
+		{name: "missing function", lacks: "ncclCommAbort", at: join,
+			victim: "it has no ncclCommAbort: not a whole NCCL",
+			others: "it has no ncclCommAbort: not a whole NCCL"},
+		{name: "old version", faults: "version=21704", at: join,
+			victim: "it is NCCL 2.17.4; want 2.18.0 or newer",
+			others: "it is NCCL 2.17.4; want 2.18.0 or newer"},
 		{name: "init fails", faults: "init=fail", at: join,
 			victim: "unhandled system error (2): fake: init fails", others: "fake: init fails"},
 		{name: "no memory at init", faults: "init=oom", at: join,
@@ -60,12 +76,17 @@ func faults() []fault {
 // a reason, and the next generation of the same world must work.
 func TestFaults(t *testing.T) {
 	m := newMachine(t)
-	base := task{Dir: m.dir, World: 3, Generation: 1, Rounds: 4, OpTimeout: patience,
+	base := task{Dirs: []string{m.dir}, World: 3, Generation: 1, Rounds: 4, OpTimeout: patience,
 		Aborted: patience}
 	for _, c := range faults() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			k := base
+			if c.lacks != "" {
+				dir := cudafake.Build(t, cudafake.Options{Faults: "devices 5"})
+				fake.Build(t, dir, c.lacks)
+				k.Dirs = []string{m.dir, dir, m.dir}
+			}
 			if c.change != nil {
 				c.change(&k)
 			}
@@ -85,7 +106,7 @@ func TestFaults(t *testing.T) {
 					t.Errorf("rank %d says %+v", r, o)
 				}
 			}
-			k.Generation++
+			k.Generation, k.Dirs = 2, base.Dirs
 			for r, o := range world(t, k, nil) {
 				if o == nil || *o != (outcome{}) {
 					t.Errorf("the next generation: rank %d says %+v", r, o)
@@ -102,7 +123,7 @@ func work(o *outcome) string { return o.Work }
 func TestWorldsOfProcesses(t *testing.T) {
 	m := newMachine(t)
 	for n := 1; n <= 4; n++ {
-		for r, o := range world(t, task{Dir: m.dir, World: n, Generation: 1, Rounds: 3}, nil) {
+		for r, o := range world(t, task{Dirs: []string{m.dir}, World: n, Generation: 1, Rounds: 3}, nil) {
 			if o == nil || *o != (outcome{}) {
 				t.Errorf("world %d: rank %d says %+v", n, r, o)
 			}
@@ -110,14 +131,28 @@ func TestWorldsOfProcesses(t *testing.T) {
 	}
 }
 
-// TestNoMemoryForStaging: the budget of one rank is told to all.
+// TestNoMemoryForStaging: what one device lacks is told to all, and the same devices serve the next
+// generation, which asks for less.
 func TestNoMemoryForStaging(t *testing.T) {
 	m := newMachine(t)
-	k := task{Dir: m.dir, World: 2, Generation: 1, Rounds: 1, Budget: 1 << 20}
-	for r, o := range world(t, k, nil) {
-		if o == nil || !strings.Contains(o.Join, "collective staging: out of memory") ||
-			!strings.Contains(o.Join, "the budget is 1.0 MiB") {
-			t.Errorf("rank %d says %+v", r, o)
-		}
+	devices := slices.Clone(m.devices(t, 2))
+	small, err := m.driver.Open(2, cuda.Options{Budget: 3 << 20})
+	if err != nil {
+		t.Fatal(err)
 	}
+	m.opened = append(m.opened, small)
+	devices[1] = small
+	control := mesh(t, 2)
+	each(t, 2, func(ctx context.Context, r int) error {
+		g, err := nccl.Join(ctx, nccl.Config{Library: m.lib, Device: devices[r],
+			Control: control[r], Staging: 1 << 20})
+		if g != nil || err == nil || !strings.Contains(err.Error(),
+			"collective staging: out of memory") ||
+			!strings.Contains(err.Error(), "the budget is 3.0 MiB") {
+			return fmt.Errorf("%v with error %w", g, err)
+		}
+		return nil
+	})
+	groups := m.openWith(t, devices, 1<<19)
+	each(t, 2, func(ctx context.Context, r int) error { return rounds(ctx, groups[r], 0) })
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/banyan-train/banyan/collective"
 )
@@ -13,7 +14,6 @@ import (
 // hello is what the ranks tell each other before they connect.
 type hello struct {
 	NCCL  Version `json:"nccl"`
-	GPU   string  `json:"gpu"`             // its unique name
 	ID    []byte  `json:"id,omitempty"`    // of the communicator, from rank 0
 	Error string  `json:"error,omitempty"` // why this rank cannot
 }
@@ -58,12 +58,9 @@ func newGroup(cfg Config) *Group {
 
 // connect takes the memory, learns the id and connects.
 func (g *Group) connect(ctx context.Context) error {
-	dev := g.cfg.Device
-	mine := hello{NCCL: g.cfg.Library.Version(), GPU: dev.Info().UUID}
-	late, cancel := overtime(ctx, g.cfg.AbortTimeout)
-	defer cancel()
+	dev, mine := g.cfg.Device, hello{NCCL: g.cfg.Library.Version()}
 	var err error
-	if g.slots, err = newSlots(late, dev, g.cfg.Staging); err == nil && g.rank == 0 {
+	if g.slots, err = newSlots(ctx, dev, g.cfg.Staging); err == nil && g.rank == 0 {
 		var id ID
 		id, err = g.cfg.Library.NewID()
 		mine.ID = id[:]
@@ -166,16 +163,15 @@ func (g *Group) tryOut(ctx context.Context) error {
 
 // fold ends what a failed Join has begun.
 func (g *Group) fold(err error) error {
-	g.abortMu.Lock()
-	comm := g.comm
-	g.abortMu.Unlock()
-	if comm != nil {
+	if g.comm != nil {
 		g.Abort(err)
 		<-g.torn
 		_ = g.control.Close()
 		return errors.Join(err, g.tearErr)
 	}
 	g.control.Abort(err)
+	stop := time.AfterFunc(g.cfg.AbortTimeout, g.giveUp)
+	defer stop.Stop()
 	defer g.giveUp()
 	_ = g.control.Close()
 	if errors.Is(err, ErrAbortHangs) {

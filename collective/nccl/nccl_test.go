@@ -127,12 +127,17 @@ func each(t testing.TB, world int, f func(ctx context.Context, rank int) error) 
 // open makes the groups of a world on given devices.
 func (m *machine) open(t testing.TB, devices []*cuda.Device) []*nccl.Group {
 	t.Helper()
+	return m.openWith(t, devices, 1<<20)
+}
+
+func (m *machine) openWith(t testing.TB, devices []*cuda.Device, staging int) []*nccl.Group {
+	t.Helper()
 	world := len(devices)
 	control, groups := mesh(t, world), make([]*nccl.Group, world)
 	each(t, world, func(ctx context.Context, r int) (err error) {
 		groups[r], err = nccl.Join(ctx, nccl.Config{Library: m.lib, Device: devices[r],
 			Control: control[r], OpTimeout: patience, AbortTimeout: patience,
-			CauseTimeout: patience, Staging: 1 << 20})
+			CauseTimeout: patience, Staging: staging})
 		return err
 	})
 	t.Cleanup(func() { closeAll(t, groups) })

@@ -10,7 +10,9 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,13 +28,12 @@ const envRank = "BANYAN_TEST_RANK"
 
 // task is what a rank process does: it joins and moves data in rounds.
 type task struct {
-	Dir                             string
+	Dirs                            []string // of the libraries: by rank, or of all
 	Rank, World                     int
 	Generation                      uint64
 	Rounds                          int
 	JoinTimeout, OpTimeout, Aborted time.Duration
 	Cause                           time.Duration
-	Budget                          int64 // of the device
 }
 
 // outcome is what it says at its end.
@@ -92,17 +93,19 @@ func (k *task) run(l *tcp.Listener, peers []string) (o outcome) {
 }
 
 func (k *task) join(ctx context.Context, l *tcp.Listener, peers []string) (*nccl.Group, error) {
-	m := machine{dir: k.Dir}
-	if err := m.load(); err != nil {
-		return nil, err
-	}
-	dev, err := m.driver.Open(k.Rank, cuda.Options{Budget: k.Budget})
-	if err != nil {
-		return nil, err
-	}
 	control, err := l.Join(ctx, tcp.Config{Run: "run-1", Generation: k.Generation,
 		Rank: collective.Rank(k.Rank), Peers: peers, OpTimeout: patience})
 	if err != nil {
+		return nil, err
+	}
+	m := machine{dir: k.Dirs[min(k.Rank, len(k.Dirs)-1)]}
+	dev := (*cuda.Device)(nil)
+	if err = m.load(); err == nil {
+		dev, err = m.driver.Open(k.Rank, cuda.Options{})
+	}
+	if err != nil {
+		control.Abort(err) // so that the peers hear why
+		_ = control.Close()
 		return nil, err
 	}
 	if k.JoinTimeout > 0 {
@@ -120,25 +123,37 @@ func rounds(ctx context.Context, g collective.Group, round int) error {
 	value := func(from, to, i int) float32 {
 		return math.Float32frombits(uint32(from<<28 ^ to<<24 ^ i ^ round<<20))
 	}
+	me := int(g.Rank())
 	counts := make([]int, g.Size())
 	recv, send := make([][]float32, g.Size()), make([][]float32, g.Size())
 	for r := range counts {
 		counts[r] = n
 		recv[r], send[r] = make([]float32, n), make([]float32, n)
 		for i := range n {
-			send[r][i] = value(int(g.Rank()), r, i)
+			send[r][i] = value(me, r, i)
 		}
 	}
 	all := make([]float32, n*g.Size())
-	first := g.AllToAll(recv, send)
+	copy(recv[me], send[me])
+	come, to := slices.Clone(counts), slices.Clone(send)
+	come[me], to[me] = 0, nil
+	var over atomic.Bool
+	first := g.AllToAllFunc(come, to, func(from collective.Rank, at int, part []float32) error {
+		if over.Load() {
+			panic("a piece after Wait")
+		}
+		copy(recv[from][at:], part)
+		return nil
+	})
 	second := g.AllGather(all, counts, send[0])
-	if err := errors.Join(first.Wait(ctx), second.Wait(ctx)); err != nil {
+	err := first.Wait(ctx)
+	over.Store(true)
+	if err := errors.Join(err, second.Wait(ctx)); err != nil {
 		return err
 	}
 	for r := range counts {
 		for i := range n {
-			to := int(g.Rank())
-			if math.Float32bits(recv[r][i]) != math.Float32bits(value(r, to, i)) ||
+			if math.Float32bits(recv[r][i]) != math.Float32bits(value(r, me, i)) ||
 				math.Float32bits(all[r*n+i]) != math.Float32bits(value(r, 0, i)) {
 				return fmt.Errorf("round %d: element %d from rank %d is wrong", round, i, r)
 			}

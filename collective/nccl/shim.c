@@ -73,10 +73,8 @@ static int settle(nccl_comm *c, int r)
 	return r;
 }
 
-int nccl_init(void *args)
+int nccl_init(nccl_comm *c, int ranks, const ncclUniqueId *id, int rank)
 {
-	nccl_init_args *a = args;
-	nccl_comm *c = a->comm;
 	ncclConfig_t config = {
 		.size = sizeof config,
 		.magic = NCCL_API_MAGIC,
@@ -91,7 +89,7 @@ int nccl_init(void *args)
 	pthread_mutex_lock(&c->lock);
 	int r = NCCL_STOPPED;
 	if (!atomic_load(&c->stop))
-		r = c->nccl->ncclCommInitRankConfig(&c->handle, a->ranks, a->id, a->rank, &config);
+		r = c->nccl->ncclCommInitRankConfig(&c->handle, ranks, *id, rank, &config);
 	pthread_mutex_unlock(&c->lock);
 	return r == ncclInProgress ? ncclSuccess : r;
 }

@@ -51,12 +51,7 @@ int nccl_poll(nccl_comm *c);
 const char *nccl_last_error(const nccl_table *t, nccl_comm *c);
 
 // nccl_init begins to connect; nccl_poll tells when it has.
-typedef struct {
-	nccl_comm *comm;
-	int32_t ranks, rank;
-	ncclUniqueId id;
-} nccl_init_args;
-int nccl_init(void *nccl_init_args);
+int nccl_init(nccl_comm *c, int ranks, const ncclUniqueId *id, int rank);
 
 int nccl_finalize(nccl_comm *c); // begins to; nccl_poll tells when it is done
 int nccl_destroy(nccl_comm *c);

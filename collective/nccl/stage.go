@@ -24,7 +24,8 @@ type slot struct {
 // streams of the slots: two, so that one moves while the other copies.
 var streams = []cuda.Stream{cuda.Gather, cuda.Scatter}
 
-// newSlots takes the memory of the staging buffers.
+// newSlots takes the memory of the staging buffers. What it got before an error is in the answer,
+// to be freed.
 func newSlots(ctx context.Context, dev *cuda.Device, bytes int) ([]*slot, error) {
 	var out []*slot
 	for _, stream := range streams {
@@ -37,7 +38,7 @@ func newSlots(ctx context.Context, dev *cuda.Device, bytes int) ([]*slot, error)
 		s.devRecv, errs[3] = dev.Alloc(ctx, int64(bytes), "collective staging")
 		s.done, errs[4] = dev.NewEvent(ctx, false)
 		if err := errors.Join(errs[:]...); err != nil {
-			return nil, errors.Join(err, freeSlots(ctx, dev, out))
+			return out, err
 		}
 		s.hostSend, s.hostRecv = s.pinSend.Floats(), s.pinRecv.Floats()
 	}
@@ -113,7 +114,7 @@ func (g *Group) fill(c *chunk) error {
 	s, room := c.slot, g.room()
 	s.reset()
 	s.list, s.call = g.cfg.Device.NewList(), g.comm.NewCall(s.stream)
-	if c.op.even && c.op.kind == kindAllGather {
+	if c.op.even {
 		g.fillEven(c, room)
 	} else {
 		g.fillPairs(c, room)
@@ -133,7 +134,7 @@ func (g *Group) fill(c *chunk) error {
 
 // place is where in the receiving buffer rank r's part of a chunk lies, in elements.
 func (g *Group) place(c *chunk, r, room int) int {
-	if c.op.even && c.op.kind == kindAllGather {
+	if c.op.even {
 		room = c.comes((g.rank+1)%g.size, room) // every part is as long as any
 	}
 	return r * room
