@@ -47,7 +47,8 @@ type Config struct {
 	// CauseTimeout is how long an error of NCCL or of the device waits for the control group to say
 	// what it was: a peer that aborts or dies is such an error too. Zero means DefaultCauseTimeout.
 	CauseTimeout time.Duration
-	// Staging is the size of one staging buffer in bytes. Zero means DefaultStaging.
+	// Staging is the size of one staging buffer in bytes, the same on all ranks. Zero means
+	// DefaultStaging.
 	Staging int
 	// Logger gets the death of the group. The zero value logs nothing.
 	Logger zerolog.Logger

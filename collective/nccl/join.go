@@ -13,9 +13,10 @@ import (
 
 // hello is what the ranks tell each other before they connect.
 type hello struct {
-	NCCL  Version `json:"nccl"`
-	ID    []byte  `json:"id,omitempty"`    // of the communicator, from rank 0
-	Error string  `json:"error,omitempty"` // why this rank cannot
+	NCCL    Version `json:"nccl"`
+	Staging int     `json:"staging"`         // bytes of a buffer: chunks must be of one size
+	ID      []byte  `json:"id,omitempty"`    // of the communicator, from rank 0
+	Error   string  `json:"error,omitempty"` // why this rank cannot
 }
 
 // Join makes the group of the ranks of a control group, which it owns from then on, also after an
@@ -58,7 +59,8 @@ func newGroup(cfg Config) *Group {
 
 // connect takes the memory, learns the id and connects.
 func (g *Group) connect(ctx context.Context) error {
-	dev, mine := g.cfg.Device, hello{NCCL: g.cfg.Library.Version()}
+	dev := g.cfg.Device
+	mine := hello{NCCL: g.cfg.Library.Version(), Staging: g.cfg.Staging}
 	var err error
 	if g.slots, err = newSlots(ctx, dev, g.cfg.Staging); err == nil && g.rank == 0 {
 		var id ID
@@ -121,6 +123,10 @@ func (g *Group) fit(all []hello) error {
 		if h.NCCL != all[0].NCCL {
 			return fmt.Errorf("rank %d has NCCL %v, rank 0 has %v: install one version on all "+
 				"workers", r, h.NCCL, all[0].NCCL)
+		}
+		if h.Staging != all[0].Staging {
+			return fmt.Errorf("rank %d has staging buffers of %d bytes, rank 0 of %d: give all ranks "+
+				"the same", r, h.Staging, all[0].Staging)
 		}
 	}
 	return nil

@@ -235,6 +235,21 @@ func TestPiecesNeedNoMemory(t *testing.T) {
 	}
 }
 
+// TestStagingDiffers: NCCL would not notice that chunks do not fit.
+func TestStagingDiffers(t *testing.T) {
+	m := newMachine(t)
+	devices, control := m.devices(t, 2), mesh(t, 2)
+	each(t, 2, func(ctx context.Context, r int) error {
+		g, err := nccl.Join(ctx, nccl.Config{Library: m.lib, Device: devices[r],
+			Control: control[r], Staging: (r + 1) << 20})
+		if g != nil || err == nil || !strings.Contains(err.Error(),
+			"rank 1 has staging buffers of 2097152 bytes, rank 0 of 1048576") {
+			return fmt.Errorf("%v with error %w", g, err)
+		}
+		return nil
+	})
+}
+
 // TestCloseTwice: in good order there is no error, then or later.
 func TestCloseTwice(t *testing.T) {
 	m := newMachine(t)

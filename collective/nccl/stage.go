@@ -231,6 +231,7 @@ func (g *Group) collect() {
 			g.fail(fmt.Errorf("%v: %w", c.op, err))
 			return
 		}
+		g.moved.Add(1)
 		if err := g.handOut(c); err != nil {
 			g.Abort(err)
 			return
