@@ -39,6 +39,8 @@ var refused = []Refused{
 		Why: "it overwrites a file of the host"},
 	{Name: "NCCL_*_DUMP_FILE", Fix: byHost,
 		Why: "it overwrites a file of the host"},
+	{Name: "NCCL_*_DUMP_SIGNAL", Fix: remove,
+		Why: "it takes a signal from the process, which has its own use for signals"},
 	{Name: "NCCL_RAS_ADDR", Fix: byHost,
 		Why: "it opens a port of the host, without any authentication"},
 	{Name: "NCCL_ASYNC_ERROR_HANDLING", Fix: remove,
