@@ -44,7 +44,9 @@ func Run(t *testing.T, open Factory) {
 		{"RunAhead", testRunAhead},
 		{"AbortMidOp", testAbortMidOp},
 		{"WaitEndsWithContext", testWaitEndsWithContext},
-		{"Misuse", testMisuse},
+		{"MisusedAllGather", misuse(misusedAllGather, "dst")},
+		{"MisusedAllToAll", misuse(misusedAllToAll, "recv")},
+		{"MisusedAllToAllFunc", misuse(misusedAllToAllFunc, "itself")},
 		{"CountsDiffer", testCountsDiffer},
 		{"OperationsDiffer", testOperationsDiffer},
 	} {

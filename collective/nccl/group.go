@@ -2,7 +2,6 @@ package nccl
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -55,29 +54,15 @@ func (g *Group) Comm() *Comm { return g.comm }
 // AllGather implements collective.Group. Wrong arguments abort the group: the peers that called
 // with right ones would otherwise wait for this rank.
 func (g *Group) AllGather(dst []float32, counts []int, src []float32) collective.Handle {
-	total, even := 0, true
-	for r, n := range counts {
-		if n < 0 || n > len(dst)-total {
-			return g.misuse(kindAllGather, "counts[%d] = %d goes beyond dst, %d elements",
-				r, n, len(dst))
-		}
-		total += n
-		even = even && n == counts[0]
-	}
-	switch {
-	case len(counts) != g.size:
-		return g.misuse(kindAllGather, "%d counts for %d ranks", len(counts), g.size)
-	case total != len(dst):
-		return g.misuse(kindAllGather, "counts add up to %d, dst has %d elements", total, len(dst))
-	case len(src) != counts[g.rank]:
-		return g.misuse(kindAllGather, "src has %d elements, counts[%d] = %d",
-			len(src), g.rank, counts[g.rank])
+	if err := collective.CheckAllGather(g.Rank(), g.size, dst, counts, src); err != nil {
+		return g.misuse(kindAllGather, err)
 	}
 	recv, send := make([][]float32, g.size), make([][]float32, g.size)
-	at := 0
+	at, even := 0, true
 	for r, n := range counts {
 		recv[r], send[r] = dst[at:at+n], src
 		at += n
+		even = even && n == counts[0]
 	}
 	copy(recv[g.rank], src) // a copy onto itself does nothing
 	return g.move(&op{kind: kindAllGather, even: even, send: send, take: into(recv)}, counts)
@@ -86,13 +71,8 @@ func (g *Group) AllGather(dst []float32, counts []int, src []float32) collective
 // AllToAll implements collective.Group. No send slice may overlap a recv slice. Wrong arguments
 // abort the group.
 func (g *Group) AllToAll(recv, send [][]float32) collective.Handle {
-	if len(recv) != g.size || len(send) != g.size {
-		return g.misuse(kindAllToAll, "%d recv and %d send slices for %d ranks",
-			len(recv), len(send), g.size)
-	}
-	if len(recv[g.rank]) != len(send[g.rank]) {
-		return g.misuse(kindAllToAll, "rank %d sends itself %d elements and expects %d",
-			g.rank, len(send[g.rank]), len(recv[g.rank]))
+	if err := collective.CheckAllToAll(g.Rank(), g.size, recv, send); err != nil {
+		return g.misuse(kindAllToAll, err)
 	}
 	copy(recv[g.rank], send[g.rank])
 	counts := make([]int, g.size)
@@ -107,18 +87,8 @@ func (g *Group) AllToAll(recv, send [][]float32) collective.Handle {
 // one goroutine. Wrong arguments abort the group.
 func (g *Group) AllToAllFunc(counts []int, send [][]float32, take collective.Take,
 ) collective.Handle {
-	if len(counts) != g.size || len(send) != g.size {
-		return g.misuse(kindAllToAll, "%d counts and %d send slices for %d ranks",
-			len(counts), len(send), g.size)
-	}
-	if counts[g.rank] != 0 || len(send[g.rank]) != 0 {
-		return g.misuse(kindAllToAll, "rank %d expects %d elements from itself and sends %d",
-			g.rank, counts[g.rank], len(send[g.rank]))
-	}
-	for r, n := range counts {
-		if n < 0 {
-			return g.misuse(kindAllToAll, "counts[%d] = %d", r, n)
-		}
+	if err := collective.CheckAllToAllFunc(g.Rank(), g.size, counts, send); err != nil {
+		return g.misuse(kindAllToAll, err)
 	}
 	return g.move(&op{kind: kindAllToAll, send: slices.Clone(send), take: take}, counts)
 }
@@ -193,8 +163,8 @@ func (g *Group) post(o *op) collective.Handle {
 }
 
 // misuse aborts the group because this rank called with wrong arguments.
-func (g *Group) misuse(k kind, format string, args ...any) collective.Handle {
-	g.Abort(errors.New(fmt.Sprintf("call %v: ", k) + fmt.Sprintf(format, args...)))
+func (g *Group) misuse(k kind, err error) collective.Handle {
+	g.Abort(fmt.Errorf("call %v: %w", k, err))
 	o := &op{g: g, kind: k, done: make(chan struct{}), err: g.Err()}
 	close(o.done)
 	return o

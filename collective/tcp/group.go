@@ -2,7 +2,6 @@ package tcp
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -94,22 +93,8 @@ func (g *Group) Size() int { return len(g.peers) }
 // AllGather implements collective.Group. Wrong arguments abort the group: the peers that called
 // with right ones would otherwise wait for this rank.
 func (g *Group) AllGather(dst []float32, counts []int, src []float32) collective.Handle {
-	total := 0
-	for r, n := range counts {
-		if n < 0 || n > len(dst)-total {
-			return g.misuse(kindAllGather, "counts[%d] = %d goes beyond dst, %d elements",
-				r, n, len(dst))
-		}
-		total += n
-	}
-	switch {
-	case len(counts) != g.Size():
-		return g.misuse(kindAllGather, "%d counts for %d ranks", len(counts), g.Size())
-	case total != len(dst):
-		return g.misuse(kindAllGather, "counts add up to %d, dst has %d elements", total, len(dst))
-	case len(src) != counts[g.self]:
-		return g.misuse(kindAllGather, "src has %d elements, counts[%d] = %d",
-			len(src), g.self, counts[g.self])
+	if err := collective.CheckAllGather(g.self, g.Size(), dst, counts, src); err != nil {
+		return g.misuse(kindAllGather, err)
 	}
 	out, at := bytesOf(src), 0
 	parts := make([]recvItem, g.Size())
@@ -126,13 +111,8 @@ func (g *Group) AllGather(dst []float32, counts []int, src []float32) collective
 // AllToAll implements collective.Group. No send slice may overlap a recv slice. Wrong arguments
 // abort the group.
 func (g *Group) AllToAll(recv, send [][]float32) collective.Handle {
-	if len(recv) != g.Size() || len(send) != g.Size() {
-		return g.misuse(kindAllToAll, "%d recv and %d send slices for %d ranks",
-			len(recv), len(send), g.Size())
-	}
-	if len(recv[g.self]) != len(send[g.self]) {
-		return g.misuse(kindAllToAll, "rank %d sends itself %d elements and expects %d",
-			g.self, len(send[g.self]), len(recv[g.self]))
+	if err := collective.CheckAllToAll(g.self, g.Size(), recv, send); err != nil {
+		return g.misuse(kindAllToAll, err)
 	}
 	parts := make([]recvItem, g.Size())
 	for r := range recv {
@@ -145,19 +125,11 @@ func (g *Group) AllToAll(recv, send [][]float32) collective.Handle {
 // AllToAllFunc implements collective.Group. Wrong arguments abort the group.
 func (g *Group) AllToAllFunc(counts []int, send [][]float32, take collective.Take,
 ) collective.Handle {
-	if len(counts) != g.Size() || len(send) != g.Size() {
-		return g.misuse(kindAllToAll, "%d counts and %d send slices for %d ranks",
-			len(counts), len(send), g.Size())
-	}
-	if counts[g.self] != 0 || len(send[g.self]) != 0 {
-		return g.misuse(kindAllToAll, "rank %d expects %d elements from itself and sends %d",
-			g.self, counts[g.self], len(send[g.self]))
+	if err := collective.CheckAllToAllFunc(g.self, g.Size(), counts, send); err != nil {
+		return g.misuse(kindAllToAll, err)
 	}
 	parts, together := make([]recvItem, g.Size()), newPace(counts)
 	for r, n := range counts {
-		if n < 0 {
-			return g.misuse(kindAllToAll, "counts[%d] = %d", r, n)
-		}
 		parts[r].take, parts[r].length, parts[r].pace = take, 4*uint64(n), together
 	}
 	return g.post(kindAllToAll, func(r int) []byte { return bytesOf(send[r]) }, parts)
@@ -167,8 +139,8 @@ func (g *Group) AllToAllFunc(counts []int, send [][]float32, take collective.Tak
 // belongs to the caller.
 func (g *Group) AllGatherBytes(ctx context.Context, mine []byte) ([][]byte, error) {
 	if len(mine) > MaxBytesVector {
-		return nil, g.misuse(kindBytes, "vector of %d bytes, at most %d",
-			len(mine), MaxBytesVector).Wait(ctx)
+		err := fmt.Errorf("vector of %d bytes, at most %d", len(mine), MaxBytesVector)
+		return nil, g.misuse(kindBytes, err).Wait(ctx)
 	}
 	out := make([][]byte, g.Size())
 	parts := make([]recvItem, g.Size())
@@ -224,8 +196,8 @@ func (g *Group) post(k kind, send func(rank int) []byte, parts []recvItem) colle
 }
 
 // misuse aborts the group because this rank called with wrong arguments.
-func (g *Group) misuse(k kind, format string, args ...any) collective.Handle {
-	g.Abort(errors.New(fmt.Sprintf("call %v: ", k) + fmt.Sprintf(format, args...)))
+func (g *Group) misuse(k kind, err error) collective.Handle {
+	g.Abort(fmt.Errorf("call %v: %w", k, err))
 	o := &op{g: g, kind: k, done: make(chan struct{}), err: g.Err()}
 	close(o.done)
 	return o
