@@ -81,8 +81,8 @@ bench: ## benchmarks of every package
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: bench-ranks
-bench-ranks: ## two ranks on one core each against one on two, and reproducible against fast sums
-	$(GO) test -run '^$$' -bench 'TwoRanks/./.*/ZERO1' -benchtime 1x -timeout 0 ./worker/train
+bench-ranks: .venv/installed ## two ranks against one, reproducible against fast sums, both against PyTorch
+	BANYAN_BENCH_PYTHON=$(CURDIR)/.venv/bin/python $(GO) test -run '^$$' -bench 'TwoRanks/./.*/ZERO1' -benchtime 1x -timeout 0 ./worker/train
 
 .PHONY: peers
 peers: build .venv/installed ## compare with transformers, tokenizers, pyarrow (.demo/export too, if there)

@@ -60,11 +60,11 @@ const benchVariable = "BANYAN_BENCH_RANK"
 // timing is what a rank reports: of its timed steps.
 type timing struct{ Seconds, CPU, Comm float64 }
 
-// BenchmarkTwoRanks compares two ranks on one core each with one rank on two cores, and
-// reproducible with fast sums, in interleaved runs: the metrics are medians of ratios of tokens a
-// second by the clock, and of tokens a processor second, which a busy host spoils less; printed
-// as JSON lines too, like other comparisons. BANYAN_BENCH_PAIRS sets how many runs of each
-// (3).
+// BenchmarkTwoRanks compares two ranks on one core each with one rank on two cores, with fast sums
+// and, in fp32, with PyTorch's data parallelism if BANYAN_BENCH_PYTHON has one, in interleaved
+// runs: the metrics are medians of ratios of tokens a second by the clock, and of tokens a
+// processor second, which a busy host spoils less; printed as JSON lines too, like other
+// comparisons. BANYAN_BENCH_PAIRS sets how many runs of each (3).
 func BenchmarkTwoRanks(b *testing.B) {
 	if _, err := exec.LookPath("taskset"); err != nil {
 		b.Skip("needs taskset to bind ranks to cores: ", err)
@@ -91,15 +91,17 @@ func comparePairs(b *testing.B, x bench, pairs int) {
 	one.World, one.Threads = 1, 2
 	two.World, two.Threads = 2, 1
 	fast.World, fast.Threads, fast.Numerics = 2, 1, pb.Numerics_FAST
-	ratios := map[string][]float64{}
+	ratios, peer := map[string][]float64{}, newDDP(x)
 	var tokens, comm []float64
 	for range pairs {
 		p, q, r := one.run(b), two.run(b), fast.run(b)
-		for name, pair := range map[string][2]float64{
-			"of-one-rank": {p.Seconds, q.Seconds}, "of-one-rank-cpu": {p.CPU, q.CPU},
-			"of-fast": {r.Seconds, q.Seconds}, "of-fast-cpu": {r.CPU, q.CPU},
-		} {
-			ratios[name] = append(ratios[name], pair[0]/pair[1])
+		sides := map[string]timing{"of-one-rank": p, "of-fast": r}
+		if peer != nil {
+			sides["of-ddp"] = peer.run(b, two)
+		}
+		for name, side := range sides {
+			ratios[name] = append(ratios[name], side.Seconds/q.Seconds)
+			ratios[name+"-cpu"] = append(ratios[name+"-cpu"], side.CPU/q.CPU)
 		}
 		tokens = append(tokens, float64(x.Batch*x.SeqLen*x.Steps)/q.Seconds)
 		comm = append(comm, q.Comm/q.Seconds)
@@ -107,13 +109,16 @@ func comparePairs(b *testing.B, x bench, pairs int) {
 	for name, r := range ratios {
 		b.ReportMetric(median(r), name)
 	}
-	for peer, metric := range map[string]string{
-		"one rank on two cores": "of-one-rank", "numerics fast": "of-fast",
-	} {
+	names := map[string]string{"of-one-rank": "one rank on two cores", "of-fast": "numerics fast"}
+	if peer != nil {
+		names["of-ddp"] = peer.String()
+	}
+	for metric, name := range names {
 		ratio := median(ratios[metric])
 		must(b, json.NewEncoder(os.Stdout).Encode(map[string]any{"bench": "two ranks",
 			"shape": strings.TrimPrefix(b.Name(), "BenchmarkTwoRanks/"), "banyan": median(tokens),
-			"peer": median(tokens) / ratio, "peer_name": peer, "ratio": ratio}))
+			"peer": median(tokens) / ratio, "peer_name": name, "ratio": ratio,
+			"ratio_cpu": median(ratios[metric+"-cpu"])}))
 	}
 	b.ReportMetric(median(tokens), "tokens/s")
 	b.ReportMetric(median(comm), "waiting")
