@@ -213,3 +213,58 @@ func TestConfigValidate(t *testing.T) {
 		}
 	}
 }
+
+// TestTwinThatFailsIsPassedBy: where memory cannot be shared after all, ranks of one host are as
+// far apart as those of others.
+func TestTwinThatFailsIsPassedBy(t *testing.T) {
+	ls, addrs := listen(t, 2)
+	if ls[0].twin == nil {
+		t.Skip("ranks share no memory here")
+	}
+	name := ls[0].twin.Addr().String()
+	_ = ls[0].twin.Close()
+	broken, err := net.Listen("unix", name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = broken.Close() }()
+	ls[0].twin = nil
+	tried := make(chan int, 1)
+	go func() {
+		n := 0
+		for {
+			conn, err := broken.Accept()
+			if err != nil {
+				tried <- n
+				return
+			}
+			n++
+			_ = conn.Close()
+		}
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), opTimeout)
+	defer cancel()
+	groups := make([]*Group, 2)
+	var all errgroup.Group
+	for r := range groups {
+		all.Go(func() (err error) {
+			groups[r], err = ls[r].Join(ctx, Config{Run: "run-1", Generation: 3,
+				Rank: collective.Rank(r), Peers: addrs})
+			return err
+		})
+	}
+	if err := all.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeAll(groups) })
+	grouptest.Each(t, asGroups(groups), func(ctx context.Context, g collective.Group) error {
+		return gather(g, 1<<16).Wait(ctx)
+	})
+	_ = broken.Close()
+	if n := <-tried; n == 0 {
+		t.Error("nobody tried the twin: the test shows nothing")
+	}
+	if _, ok := groups[1].peers[0].conn.(*net.TCPConn); !ok {
+		t.Errorf("rank 1 reaches rank 0 by %T", groups[1].peers[0].conn)
+	}
+}
