@@ -5,6 +5,9 @@
 // owns their table of contents. It never decides which checkpoint is live: that is Raft's, and a
 // bucket is never listed to find the newest.
 //
+// Before any step, Probe writes and deletes an object "<to>/<run>/probe/<who>", so that a place in
+// which nothing can be written is not found at the first checkpoint.
+//
 // Writing (every rank, then the leader):
 //
 //	shard, err := checkpoint.WriteShard(ctx, op, dir, rank, parts, cursor)  // each rank

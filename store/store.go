@@ -40,6 +40,7 @@ var (
 	ErrDenied      = errors.New("access denied")
 	ErrNoBucket    = errors.New("no such bucket")
 	ErrUnreachable = errors.New("store unreachable")
+	ErrFull        = errors.New("store is full")
 )
 
 // Opener turns a URI into a Bucket and the key inside it.

@@ -115,7 +115,7 @@ func TestErrorsNameTheFix(t *testing.T) {
 			t.Errorf("%q lacks %q", full, part)
 		}
 	}
-	if !errors.Is(full, syscall.ENOSPC) {
+	if !errors.Is(full, syscall.ENOSPC) || !errors.Is(full, store.ErrFull) {
 		t.Errorf("%v is not ENOSPC", full)
 	}
 	dir := t.TempDir()

@@ -150,8 +150,8 @@ func (b *Bucket) explainPut(name string, size int64, err error) error {
 		if syscall.Statfs(filepath.Dir(name), &st) == nil {
 			free = fmt.Sprint(st.Bavail * uint64(st.Bsize))
 		}
-		return fmt.Errorf("put file://%s: needs %d bytes, %s are free; "+
-			"make room or write elsewhere: %w", name, size, free, cause(err))
+		return fmt.Errorf("put file://%s: %w (%w): needs %d bytes, %s are free; "+
+			"make room or write elsewhere", name, store.ErrFull, cause(err), size, free)
 	case errors.Is(err, syscall.ENOTDIR):
 		return fmt.Errorf("put file://%s: an element of its path is a file: %w", name, err)
 	default:

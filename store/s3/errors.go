@@ -25,6 +25,12 @@ func unknownKey(code string) bool {
 	return code == "InvalidAccessKeyId" || code == "XAdminUserNotFound"
 }
 
+// fullCode tells that a quota is used up, which some servers say with a 403 or a 400.
+func fullCode(code string) bool {
+	return code == "QuotaExceeded" || code == "XMinioStorageFull" ||
+		code == "XMinioAdminBucketQuotaExceeded"
+}
+
 // explain turns the last error of an operation into one of store's classes with a hint. Server
 // messages of refused requests are left out: some repeat parts of the credentials (I12).
 func (c *Client) explain(verb, uri string, tries int, err error) error {
@@ -36,6 +42,9 @@ func (c *Client) explain(verb, uri string, tries int, err error) error {
 	case code == "NoSuchBucket":
 		return fmt.Errorf("%s %s: %w at %s; create it, or correct the bucket in the URI",
 			verb, uri, store.ErrNoBucket, c.cfg.where())
+	case status == http.StatusInsufficientStorage, fullCode(code):
+		return fmt.Errorf("%s %s: %w: %s answered %s; make room there, or raise the quota",
+			verb, uri, store.ErrFull, c.cfg.where(), answer(status, code))
 	case status == http.StatusForbidden, status == http.StatusUnauthorized, unknownKey(code):
 		return fmt.Errorf("%s %s: %w by %s (%s) with the credentials of %s; check that they are "+
 			"valid there and may do this", verb, uri, store.ErrDenied, c.cfg.where(),

@@ -99,6 +99,22 @@ func TestFinalAnswersAreNot(t *testing.T) {
 	}
 }
 
+// A server without room says so in several ways; no one who writes should take them for an outage,
+// or for wrong credentials.
+func TestFullServer(t *testing.T) {
+	for _, answer := range []http.HandlerFunc{
+		status(507, "XMinioStorageFull"), status(507, ""), status(403, "QuotaExceeded"),
+		status(400, "XMinioAdminBucketQuotaExceeded"),
+	} {
+		b, _ := fake(t, Config{Tries: 2}, answer)
+		_, err := b.Put(context.Background(), "k", strings.NewReader("x"), 1, false)
+		if !errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrUnreachable) ||
+			errors.Is(err, store.ErrDenied) || !strings.Contains(err.Error(), "s3://ckpt/k") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
 func TestTriesEnd(t *testing.T) {
 	b, calls := fake(t, Config{Tries: 3}, status(503, "SlowDown"))
 	_, err := b.Stat(context.Background(), "k")
