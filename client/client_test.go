@@ -249,6 +249,34 @@ func TestWatchTellsAWaitOnce(t *testing.T) {
 	expect(t, "items", got, "RUN_LAUNCHED@5 WAITING@0 WAITING@0 GENERATION_ASSIGNED@6 WAITING@0")
 }
 
+// TestWatchTellsALateCheckpointOnce: a new connection tells it anew; the caller hears it when it
+// changes, when it is over, and when it comes again, the same step or not.
+func TestWatchTellsALateCheckpointOnce(t *testing.T) {
+	moment := func(kind pb.EventKind, text string) *pb.WatchItem {
+		return &pb.WatchItem{Item: &pb.WatchItem_Event{Event: &pb.Event{Kind: kind, Text: text, Step: 4}}}
+	}
+	late, back := pb.EventKind_CHECKPOINT_LATE, pb.EventKind_CHECKPOINT_BACK
+	calls := 0
+	c := &coordinator{}
+	c.watch = func(_ *pb.WatchRequest, send func(*pb.WatchItem)) error {
+		calls++
+		send(moment(late, "full"))
+		if calls == 1 {
+			return status.Error(codes.Unavailable, "dies")
+		}
+		send(moment(late, "full; training waits"))
+		send(moment(back, "written"))
+		send(moment(late, "full"))
+		return nil
+	}
+	var got []string
+	err := connect(t, serve(t, c)).Watch(limited(t), "r", Cursor{}, collect(&got), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "items", got, "CHECKPOINT_LATE@0 CHECKPOINT_LATE@0 CHECKPOINT_BACK@0 CHECKPOINT_LATE@0")
+}
+
 // TestWatchEnds: with a final answer, with the callback's error as it is, with the context.
 func TestWatchEnds(t *testing.T) {
 	refuses := &coordinator{watch: func(*pb.WatchRequest, func(*pb.WatchItem)) error {

@@ -84,11 +84,14 @@ type seenEvents struct {
 	// that were seen, and a new connection asks for the index once more.
 	index uint64
 	kinds map[pb.EventKind]bool
-	waits string // why the run waits, as it was told last
+	// moments holds, by kind, what was told last of what is so at the moment: every member that is
+	// asked tells it anew.
+	moments map[pb.EventKind]string
 }
 
 func newSeenEvents() *seenEvents {
-	return &seenEvents{derived: map[pb.EventKind]uint64{}, kinds: map[pb.EventKind]bool{}}
+	return &seenEvents{derived: map[pb.EventKind]uint64{}, kinds: map[pb.EventKind]bool{},
+		moments: map[pb.EventKind]string{}}
 }
 
 // takesBack reports whether steps after the event's come again: after a resume, and in fast
@@ -99,9 +102,13 @@ func takesBack(e *pb.Event) bool {
 
 // before reports whether an event was seen, and notes that it is now.
 func (s *seenEvents) before(e *pb.Event) bool {
-	if e.GetKind() == pb.EventKind_WAITING { // every member tells it anew
-		old := e.GetText() == s.waits
-		s.waits = e.GetText()
+	switch e.GetKind() {
+	case pb.EventKind_CHECKPOINT_BACK:
+		delete(s.moments, pb.EventKind_CHECKPOINT_LATE)
+		return false
+	case pb.EventKind_CHECKPOINT_LATE, pb.EventKind_WAITING:
+		old := e.GetText() == s.moments[e.GetKind()]
+		s.moments[e.GetKind()] = e.GetText()
 		return old
 	}
 	if e.GetIndex() == 0 {
@@ -114,7 +121,7 @@ func (s *seenEvents) before(e *pb.Event) bool {
 	}
 	if e.GetIndex() > s.index {
 		s.index = e.GetIndex()
-		s.waits = ""
+		delete(s.moments, pb.EventKind_WAITING)
 		clear(s.kinds)
 	}
 	s.kinds[e.GetKind()] = e.GetIndex() == s.index || s.kinds[e.GetKind()]

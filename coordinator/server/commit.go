@@ -30,13 +30,13 @@ type shardKey struct {
 	rank uint32
 }
 
-// manifestRetry is the pause between tries to write a manifest to a store that fails.
-const manifestRetry = 2 * time.Second
-
-// refused reports whether the store said no for good: the spec or the credentials are wrong.
-func refused(err error) bool {
-	return errors.Is(err, store.ErrDenied) || errors.Is(err, store.ErrNoBucket)
-}
+const (
+	// manifestRetry is the pause between tries to write a manifest to a store that fails.
+	manifestRetry = 2 * time.Second
+	// manifestPatience is how long a store may refuse a manifest before the run fails, and
+	// stopPatience the same for a run that is asked to stop.
+	manifestPatience, stopPatience = 30 * time.Minute, time.Minute
+)
 
 // errBadShards marks reports that do not make a checkpoint: no retry helps.
 var errBadShards = errors.New("shard reports do not fit together")
@@ -69,8 +69,8 @@ func (l *lead) collect(from *session, s *pb.ShardReport) bool {
 }
 
 // writeManifest makes a complete checkpoint nameable: the manifest is the first object that
-// mentions the others. It is retried until it is written, refused for good, or the leadership is
-// over; the worker sends its report again to the next leader.
+// mentions the others. It is retried until it is written, was refused for too long, or the
+// leadership is over; the worker sends its report again to the next leader.
 func (l *lead) writeManifest(run *pb.Run, k checkpointKey, reports []*pb.ShardReport) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -81,23 +81,53 @@ func (l *lead) writeManifest(run *pb.Run, k checkpointKey, reports []*pb.ShardRe
 		case <-ctx.Done():
 		}
 	}()
+	var since time.Time // of the first try that failed
 	for {
 		ref, err := commitManifest(ctx, run, k, reports)
-		final := errors.Is(err, store.ErrExists) || errors.Is(err, errBadShards) || refused(err)
+		final := errors.Is(err, store.ErrExists) || errors.Is(err, errBadShards)
 		now, ok := l.machine.Run(k.run)
 		if !ok || !state.Live(now) || now.GetGeneration() != k.generation {
 			return // the generation is over: its checkpoint will not be
 		}
+		if err != nil && !final && ctx.Err() == nil {
+			if since.IsZero() {
+				since = time.Now()
+			}
+			err, final = l.manifestRefused(now, k, since, err)
+		}
 		if err == nil || final || ctx.Err() != nil {
+			if !since.IsZero() {
+				l.post(ownLate{k.run, k.generation, nil})
+			}
 			l.post(committed{k.run, k.generation, ref, err})
 			return
 		}
-		l.log.Warn().Err(err).Str("run", k.run).Uint64("step", k.step).Msg("write manifest; retrying")
 		select {
 		case <-time.After(manifestRetry):
 		case <-ctx.Done():
 		}
 	}
+}
+
+// manifestRefused tells of a try to write a manifest that failed, and whether it was the last.
+func (l *lead) manifestRefused(run *pb.Run, k checkpointKey, since time.Time, err error,
+) (error, bool) {
+	to := run.GetResolved().GetSpec().GetCheckpoint().GetTo()
+	limit := manifestPatience
+	if run.GetStopRequested() {
+		limit = stopPatience
+	}
+	took := time.Since(since)
+	if took >= limit {
+		return fmt.Errorf("coordinator %s %w to %s: the manifest of step %d was refused for %v: %w; "+
+			"once the cause is gone, `banyan resume` goes on from the newest checkpoint", l.cfg.ID,
+			checkpoint.ErrWrite, to, k.step, took.Round(time.Second), err), true
+	}
+	l.log.Warn().Err(err).Str("run", k.run).Uint64("step", k.step).Msg("write manifest; retrying")
+	l.post(ownLate{k.run, k.generation, &pb.Unwritten{Step: k.step, Reason: err.Error(),
+		Uri:         checkpoint.Dir(to, k.run, k.step, k.generation),
+		SinceUnixMs: since.UnixMilli()}})
+	return err, false
 }
 
 func commitManifest(ctx context.Context, run *pb.Run, k checkpointKey, reports []*pb.ShardReport,
@@ -141,7 +171,9 @@ func commitManifest(ctx context.Context, run *pb.Run, k checkpointKey, reports [
 func (l *lead) commitCheckpoint(ctx context.Context, c committed) {
 	if c.err != nil {
 		if !errors.Is(c.err, context.Canceled) {
-			l.endGeneration(ctx, c.run, c.generation, c.err.Error(), refused(c.err))
+			away := errors.Is(c.err, store.ErrUnreachable)
+			l.end(ctx, &pb.EndGeneration{Run: c.run, Generation: c.generation, Reason: c.err.Error(),
+				Fatal: errors.Is(c.err, checkpoint.ErrWrite) && !away, Blameless: away})
 		}
 		return
 	}

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -148,26 +147,6 @@ func TestI4_ShardsThatDoNotFit(t *testing.T) {
 			})
 		})
 	}
-}
-
-// TestManifestIsRetried: a store that fails costs time, not the checkpoint.
-func TestManifestIsRetried(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := newStage(t)
-		s.play(twoRanks + "shard w1 r1/1/0 step=2\n")
-		path := checkpoint.ManifestURI(checkpoint.Dir(filepath.Join(s.dir, "ckpt"), "r1", 2, 1))
-		must(t, os.Mkdir(path, 0o700)) // a folder in the manifest's place
-		must(t, os.WriteFile(filepath.Join(path, "x"), nil, 0o600))
-		s.play("shard w2 r1/1/1 step=2\nwait 5s\n")
-		if n := len(s.run(t).GetCheckpoints()); n != 0 {
-			t.Fatalf("%d checkpoints", n)
-		}
-		must(t, os.RemoveAll(path))
-		s.play("wait " + (manifestRetry + 100*time.Millisecond).String() + "\n")
-		if got := state.Newest(s.run(t)).GetStep(); got != 2 {
-			t.Errorf("the newest checkpoint is of step %d: %s", got, s.run(t).GetReason())
-		}
-	})
 }
 
 func must(t *testing.T, err error) {

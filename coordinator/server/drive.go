@@ -55,6 +55,9 @@ func (l *lead) tend(ctx context.Context, run *pb.Run) {
 			moved = r.movedAt
 		}
 	}
+	if l.stuckManifest(run) != nil {
+		moved = time.Now() // the ranks have done their part, and this leader has its own patience
+	}
 	if l.tendDead(ctx, run) {
 		return
 	}

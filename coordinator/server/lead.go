@@ -87,6 +87,9 @@ type lead struct {
 	shards    map[shardKey]*pb.ShardReport
 	flying    map[checkpointKey]bool // manifests being written
 	waiting   sync.Map               // run -> why the planner cannot place it; read by the services
+	unwritten sync.Map               // run -> newest event of a checkpoint that is late; the same
+	told      map[string]lateness    // run -> the late checkpoint that was told
+	manifests map[string]ownLate     // run -> the manifest that this leader cannot write
 	endedAt   map[string]time.Time   // run -> when its last generation ended
 	stalled   map[string]dataWait    // run -> the wait for data that was told
 	swept     map[string]uint64      // run -> the generation in which its folder was swept
@@ -115,6 +118,7 @@ func newLead(cfg Config, p Proposer, m *state.Machine, bus Bus, ended <-chan str
 		growing:  map[string]plan.Growth{},
 		placedAt: map[string]time.Time{}, storeDown: map[string]bool{},
 		stalled: map[string]dataWait{}, swept: map[string]uint64{},
+		told: map[string]lateness{}, manifests: map[string]ownLate{},
 	}
 	l.recorders = newRecorders(cfg, bus, l.post)
 	return l
@@ -197,6 +201,9 @@ func (l *lead) handle(ctx context.Context, m any) bool {
 		m.reply <- proposed{result, err}
 	case committed:
 		l.commitCheckpoint(ctx, m)
+	case ownLate:
+		l.ownIsLate(m)
+		return false
 	case query:
 		m.read()
 		return false
@@ -290,6 +297,7 @@ func (l *lead) heard(s *session, r *pb.RankReport) bool {
 	}
 	l.reports[k] = now
 	l.stall(run)
+	l.late(run)
 	return old == nil || old.GetPhase() != r.GetPhase()
 }
 

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/banyan-train/banyan/checkpoint"
 	"github.com/banyan-train/banyan/coordinator/consensus"
 	"github.com/banyan-train/banyan/coordinator/spec"
 	"github.com/banyan-train/banyan/coordinator/state"
@@ -38,11 +39,11 @@ func (s runService) Launch(ctx context.Context, q *pb.LaunchRequest) (*pb.Launch
 	if run != "" {
 		return &pb.LaunchResponse{Run: run, Existed: true}, s.m.verify(ctx)
 	}
-	resolved, err := resolve(ctx, q.GetSpec())
+	id := runID(q.GetSpec().GetName(), q.GetRequestId())
+	resolved, err := resolve(ctx, q.GetSpec(), id)
 	if err != nil {
 		return nil, resolveError(err)
 	}
-	id := runID(q.GetSpec().GetName(), q.GetRequestId())
 	result, err := l.ask(ctx, &pb.Command{RequestId: q.GetRequestId(), Command: &pb.Command_Launch{
 		Launch: &pb.LaunchRun{Run: id, Resolved: resolved, SpecYaml: q.GetSpecYaml()}}})
 	if err != nil {
@@ -57,14 +58,24 @@ func runID(name, request string) string {
 	return name + "-" + hex.EncodeToString(sum[:3])
 }
 
-func resolve(ctx context.Context, s *pb.RunSpec) (*pb.ResolvedRun, error) {
+// resolve pins the inputs of a run, and sees that this coordinator can write its checkpoints'
+// manifests.
+func resolve(ctx context.Context, s *pb.RunSpec, run string) (*pb.ResolvedRun, error) {
 	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
 	opener, err := router.New(s.GetStores())
 	if err != nil {
 		return nil, err
 	}
-	return spec.Resolve(ctx, spec.Inputs{Spec: s, Opener: opener})
+	resolved, err := spec.Resolve(ctx, spec.Inputs{Spec: s, Opener: opener})
+	if err != nil {
+		return nil, err
+	}
+	err = checkpoint.Probe(ctx, opener, s.GetCheckpoint().GetTo(), run, "coordinator")
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint.to: %w", err)
+	}
+	return resolved, nil
 }
 
 // begin opens a mutating call: it needs an idempotency id (I5), and one that was applied before is
@@ -154,7 +165,7 @@ func (s runService) Resume(ctx context.Context, q *pb.ResumeRequest) (*pb.Resume
 	if len(q.GetSet()) > 0 {
 		edited, err := spec.Edit(run.GetResolved().GetSpec(), q.GetSet()...)
 		if err == nil {
-			cmd.Resolved, err = resolve(ctx, edited)
+			cmd.Resolved, err = resolve(ctx, edited, run.GetId())
 		}
 		if err == nil {
 			err = spec.KeepPast(run.GetResolved(), cmd.Resolved, state.Resumable(run).GetStep())

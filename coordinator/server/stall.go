@@ -22,6 +22,9 @@ func (l *lead) stall(run *pb.Run) {
 	step := uint64(0)
 	for i, p := range run.GetRanks() {
 		r := l.report(run, p)
+		if r.GetPhase() == pb.RankPhase_DEAD {
+			return // the end of the generation says more
+		}
 		if len(r.GetWaitingFor()) == 0 {
 			continue
 		}

@@ -71,7 +71,7 @@ func (s runService) Watch(q *pb.WatchRequest, stream pb.RunService_WatchServer) 
 	helpers.Go(func() { w.awaitQuiet(ctx, heard, cancel) })
 	if l != nil {
 		helpers.Go(func() { cancel(w.fromHub(ctx, l, run)) })
-		helpers.Go(func() { cancel(w.tellWaits(ctx, l)) })
+		helpers.Go(func() { cancel(w.tellMoments(ctx, l)) })
 	}
 	err = s.m.bus.Follow(ctx, w.run, func(item *pb.WatchItem) error {
 		select {

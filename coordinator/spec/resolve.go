@@ -71,7 +71,8 @@ func readersOf(op store.Opener) *readers {
 
 // reachable says whether a checkpoint folder can be looked into: a missing bucket or credentials
 // that are not let in would otherwise come out at the first checkpoint only. That writing is
-// allowed too cannot be known without writing.
+// allowed too cannot be known without writing: a launch finds out (checkpoint.Probe), but a plan
+// does not.
 func reachable(ctx context.Context, op store.Opener, uri string) error {
 	bucket, key, err := op.Open(strings.TrimRight(uri, "/") + "/manifest.json")
 	if err != nil {

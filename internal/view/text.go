@@ -158,7 +158,7 @@ func mark(k pb.EventKind) string {
 	case pb.EventKind_REWIND, pb.EventKind_SPIKE_REWIND:
 		return "↺"
 	case pb.EventKind_UPDATE_SKIPPED, pb.EventKind_GUARD_ALARM, pb.EventKind_DATA_LATE,
-		pb.EventKind_WAITING:
+		pb.EventKind_WAITING, pb.EventKind_CHECKPOINT_LATE:
 		return "!"
 	case pb.EventKind_CHECKPOINT_COMMITTED, pb.EventKind_RUN_SUCCEEDED:
 		return "✓"

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -44,7 +45,10 @@ func Main(ctx context.Context, cfg Config, conn io.ReadWriter, orphaned func(err
 	go l.receive(orphaned)
 	r := &rank{cfg: cfg, link: l}
 	err := r.run(ctx)
+	r.mu.Lock()
+	r.ended = true
 	report := &pb.RankReport{Phase: pb.RankPhase_DONE, Step: r.step, Reason: r.stopped}
+	r.mu.Unlock()
 	if err != nil {
 		report.Phase, report.Reason, report.Failure = pb.RankPhase_DEAD, err.Error(), classify(err)
 		if refused := (*train.RefusedUpdateError)(nil); errors.As(err, &refused) && refused.Rewind {
@@ -66,9 +70,14 @@ type rank struct {
 	assignment *pb.RankAssignment
 	group      collective.Group // nil until joined
 	address    string           // where peers reach this rank; in every report, for a new leader
-	step       uint64
-	beat       uint64 // of Step
-	stopped    string // why the run ends before its last step
+	stopped    string           // why the run ends before its last step
+
+	mu        sync.Mutex // of what follows, and of the order in which it is told
+	step      uint64
+	beat      uint64        // of all that is told while it steps
+	waiting   []string      // sources whose data is late
+	unwritten *pb.Unwritten // the checkpoint that is late
+	ended     bool          // the last word is near: an upload that goes on has no more to say
 }
 
 func (r *rank) run(ctx context.Context) error {
@@ -136,16 +145,30 @@ func (r *rank) report(p *pb.RankReport) error {
 
 // Step implements train.Sink.
 func (r *rank) Step(step uint64) {
-	r.step = step
-	r.beat++
-	r.must(r.report(&pb.RankReport{Phase: pb.RankPhase_STEPPING, Step: step, Beat: r.beat}))
+	r.stepping(func() { r.step, r.waiting = step, nil })
 }
 
 // Waiting implements train.Sink. Step's next report ends it too.
 func (r *rank) Waiting(sources []string) {
+	r.stepping(func() { r.waiting = sources })
+}
+
+// Unwritten implements train.Sink.
+func (r *rank) Unwritten(late *pb.Unwritten) {
+	r.stepping(func() { r.unwritten = late })
+}
+
+// stepping makes a change and tells all that is so after it.
+func (r *rank) stepping(change func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended {
+		return
+	}
+	change()
 	r.beat++
 	r.must(r.report(&pb.RankReport{Phase: pb.RankPhase_STEPPING, Step: r.step, Beat: r.beat,
-		WaitingFor: sources}))
+		WaitingFor: r.waiting, Unwritten: r.unwritten}))
 }
 
 // Stopped implements train.Sink.
@@ -175,12 +198,15 @@ func classify(err error) pb.FailureClass {
 	switch {
 	case errors.Is(err, checkpoint.ErrCorrupt):
 		return pb.FailureClass_CORRUPT_CHECKPOINT
+	case errors.Is(err, checkpoint.ErrWrite) && !errors.Is(err, store.ErrUnreachable):
+		return pb.FailureClass_FATAL_INPUT
 	case errors.As(err, &refused) && refused.Rewind:
 		return pb.FailureClass_SPIKE
 	case refused != nil,
 		errors.Is(err, source.ErrInvalid), errors.Is(err, source.ErrExhausted),
 		errors.Is(err, store.ErrChanged), errors.Is(err, store.ErrDenied),
-		errors.Is(err, store.ErrNoBucket), errors.Is(err, store.ErrNotFound):
+		errors.Is(err, store.ErrNoBucket), errors.Is(err, store.ErrNotFound),
+		errors.Is(err, store.ErrFull):
 		return pb.FailureClass_FATAL_INPUT
 	case errors.Is(err, store.ErrUnreachable):
 		return pb.FailureClass_STORAGE

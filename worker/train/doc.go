@@ -17,6 +17,7 @@
 //	update.go       global norm, clip, AdamW on the own shard
 //	record.go       the step record (rank 0)
 //	save.go         a checkpoint, if one is due: copy (the only stall), then upload behind the loop
+//	upload.go       what the store refuses is tried again; the loop waits once the next is due
 //
 // Every value that reaches the weights or the record is a function of the ResolvedRun alone
 // (I3): slots, leaves, chunks and the tree never mention the world size W.

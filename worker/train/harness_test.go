@@ -142,6 +142,9 @@ type generation struct {
 	resumed uint64 // where a user resumed the run
 	leftOut []*pb.LeftOut
 	stopAt  uint64 // rank 0 asks to stop once it has completed this step; 0: never
+	insist  insistence
+	late    func(rank int, u *pb.Unwritten) // hears of checkpoints that are late
+	stepped func(rank int, step uint64)     // hears of steps
 
 	mu        sync.Mutex
 	records   []*pb.StepRecord
@@ -195,8 +198,7 @@ func (g *generation) rank(ctx context.Context, i int, l *tcp.Listener, peers []s
 			World: uint32(g.world), Resolved: g.f.resolved, Restore: g.restore,
 			ResumedStep: g.resumed, LeftOut: g.leftOut},
 		Group: group, Backend: backend, Opener: g.f.opener, Sink: &sink{g, i},
-		Control: &control{g, i},
-		Log:     zerolog.Nop()})
+		Control: &control{g, i}, Log: zerolog.Nop(), insist: g.insist})
 	if err != nil {
 		return fmt.Errorf("rank %d: %w", i, err)
 	}
@@ -212,12 +214,23 @@ type sink struct {
 func (s *sink) Step(step uint64) {
 	s.g.mu.Lock()
 	defer s.g.mu.Unlock()
+	if s.g.stepped != nil {
+		s.g.stepped(s.rank, step)
+	}
 	if s.rank == 0 && s.g.stopAt > 0 && step >= s.g.stopAt {
 		s.g.stop = true
 	}
 }
 
 func (s *sink) Waiting([]string) {}
+
+func (s *sink) Unwritten(late *pb.Unwritten) {
+	s.g.mu.Lock()
+	defer s.g.mu.Unlock()
+	if s.g.late != nil {
+		s.g.late(s.rank, late)
+	}
+}
 
 func (s *sink) Stopped(why string) {
 	s.g.mu.Lock()

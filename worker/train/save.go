@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/banyan-train/banyan/checkpoint"
 	"github.com/banyan-train/banyan/checkpoint/manifest"
 	"github.com/banyan-train/banyan/dataset"
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
+	"github.com/banyan-train/banyan/store"
 )
 
 // checkUnits refuses a checkpoint of another model.
@@ -34,7 +36,7 @@ func (t *trainer) checkUnits(have []manifest.Unit) error {
 // save copies the shards and the cursor, which is the only stall, and uploads behind the loop.
 // One upload is under way at a time: a checkpoint that comes due earlier waits for the last.
 func (t *trainer) save(ctx context.Context, step uint64, cursor *dataset.Cursor) error {
-	if err := t.awaitUpload(ctx); err != nil {
+	if err := t.uploaded(ctx); err != nil {
 		return err
 	}
 	var parts []checkpoint.Part
@@ -57,23 +59,29 @@ func (t *trainer) save(ctx context.Context, step uint64, cursor *dataset.Cursor)
 		return fmt.Errorf("encode progress: %w", err)
 	}
 	curve := slices.Clone(t.curve)
-	t.upload = make(chan error, 1)
-	go func() { t.upload <- t.write(ctx, step, parts, position, state, curve) }()
+	a, to := t.assignment, t.spec.GetCheckpoint().GetTo()
+	u := &upload{insist: t.insist, step: step, to: to,
+		dir:     checkpoint.Dir(to, a.GetRun(), step, a.GetGeneration()),
+		control: t.control, sink: t.sink, log: t.log, done: make(chan error, 1)}
+	u.write = func(ctx context.Context, op store.Opener) error {
+		return t.write(ctx, op, u, parts, position, state, curve)
+	}
+	t.upload = u
+	go func() { u.done <- u.run(ctx, t.opener) }()
 	return nil
 }
 
-// write uploads this rank's objects and reports them. It runs beside the loop.
-func (t *trainer) write(ctx context.Context, step uint64, parts []checkpoint.Part,
+// write uploads this rank's objects and reports them. It runs beside the loop, and may be repeated.
+func (t *trainer) write(ctx context.Context, op store.Opener, u *upload, parts []checkpoint.Part,
 	cursor, state json.RawMessage, curve []*pb.StepRecord,
 ) error {
-	a := t.assignment
-	dir := checkpoint.Dir(t.spec.GetCheckpoint().GetTo(), a.GetRun(), step, a.GetGeneration())
-	shard, err := checkpoint.WriteShard(ctx, t.opener, dir, t.layout.rank, parts, cursor)
+	a, step, dir := t.assignment, u.step, u.dir
+	shard, err := checkpoint.WriteShard(ctx, op, dir, t.layout.rank, parts, cursor)
 	if err != nil {
 		return fmt.Errorf("write checkpoint of step %d: %w", step, err)
 	}
 	if t.layout.rank == 0 {
-		object, err := checkpoint.WriteCurve(ctx, t.opener, dir, curve)
+		object, err := checkpoint.WriteCurve(ctx, op, dir, curve)
 		if err != nil {
 			return fmt.Errorf("write checkpoint of step %d: %w", step, err)
 		}
@@ -88,10 +96,13 @@ func (t *trainer) write(ctx context.Context, step uint64, parts []checkpoint.Par
 	return nil
 }
 
-// uploadFailed looks, without waiting, whether the upload under way has failed.
+// uploadFailed looks, without waiting, whether the upload under way has given up.
 func (t *trainer) uploadFailed() error {
+	if t.upload == nil {
+		return nil
+	}
 	select {
-	case err := <-t.upload: // nil when none is under way: never ready
+	case err := <-t.upload.done:
 		t.upload = nil
 		return err
 	default:
@@ -99,16 +110,63 @@ func (t *trainer) uploadFailed() error {
 	}
 }
 
-// awaitUpload waits for the upload under way, if any.
-func (t *trainer) awaitUpload(ctx context.Context) error {
+// What a rank says of its upload while all wait for the slowest.
+const (
+	uploadDone = iota
+	uploadBusy
+	uploadStuck
+)
+
+// uploaded waits until no rank has an upload under way.
+func (t *trainer) uploaded(ctx context.Context) error {
+	for {
+		mine, err := t.pollUpload(ctx)
+		if err != nil {
+			return err
+		}
+		all, err := t.group.AllGatherBytes(ctx, []byte{mine})
+		if err != nil {
+			return fmt.Errorf("wait for the uploads of all ranks: %w", err)
+		}
+		worst := byte(uploadDone)
+		for _, b := range all {
+			if len(b) != 1 {
+				return fmt.Errorf("wait for the uploads of all ranks: one sent %d bytes", len(b))
+			}
+			worst = max(worst, b[0])
+		}
+		switch worst {
+		case uploadDone:
+			return nil
+		case uploadBusy:
+			t.sink.Step(t.done) // this takes time, but is no stall
+		}
+	}
+}
+
+func (t *trainer) pollUpload(ctx context.Context) (byte, error) {
 	if t.upload == nil {
-		return nil
+		return uploadDone, nil
 	}
-	select {
-	case err := <-t.upload:
+	wake := time.NewTimer(t.insist.poll)
+	defer wake.Stop()
+	ended, err := t.upload.await(ctx, wake.C)
+	switch {
+	case ended:
 		t.upload = nil
-		return err
-	case <-ctx.Done():
-		return context.Cause(ctx)
+		return uploadDone, err
+	case t.upload.stuck(time.Now()):
+		return uploadStuck, nil
 	}
+	return uploadBusy, nil
+}
+
+// probe finds out, before anything is loaded, whether this rank will be able to write checkpoints.
+func (t *trainer) probe(ctx context.Context) error {
+	err := checkpoint.Probe(ctx, t.opener, t.spec.GetCheckpoint().GetTo(), t.assignment.GetRun(),
+		fmt.Sprintf("rank-%d", t.layout.rank))
+	if err != nil {
+		return fmt.Errorf("before the first step: %w", err)
+	}
+	return nil
 }

@@ -26,15 +26,19 @@ type Config struct {
 	Sink       Sink
 	Control    Control
 	Log        zerolog.Logger
+
+	insist insistence // zero: that of all runs
 }
 
-// Sink takes what the loop produces. Its methods do not block for long and keep order.
+// Sink takes what the loop produces. Its methods do not block for long and keep order. They are
+// called from several goroutines.
 type Sink interface {
 	Step(step uint64)             // every rank: a step is complete; again while it evaluates
 	Record(*pb.StepRecord)        // rank 0: the record of a step
 	Shard(report *pb.ShardReport) // this rank's part of a checkpoint is durable
 	Stopped(why string)           // Run will return nil before the last step: not a failure
 	Waiting(sources []string)     // data of these is late; none: it has come
+	Unwritten(late *pb.Unwritten) // this rank's part of a checkpoint is late; nil: it is written
 }
 
 // Control is what the outside tells the loop.
@@ -71,7 +75,8 @@ type trainer struct {
 	done     uint64 // steps completed in the surviving history
 	progress progress
 	curve    []*pb.StepRecord // rank 0: every record so far; travels with each checkpoint
-	upload   chan error       // the checkpoint upload under way
+	upload   *upload          // of a checkpoint, under way; nil: none
+	insist   insistence
 }
 
 // Run trains until the run's last step, or until a stop is requested, and returns once the final
@@ -80,12 +85,20 @@ func Run(ctx context.Context, cfg Config) error {
 	t := &trainer{
 		assignment: cfg.Assignment, resolved: cfg.Assignment.GetResolved(),
 		spec: cfg.Assignment.GetResolved().GetSpec(), group: cfg.Group, backend: cfg.Backend,
-		opener: cfg.Opener, sink: cfg.Sink, control: cfg.Control, log: cfg.Log,
+		opener: cfg.Opener, sink: cfg.Sink, control: cfg.Control, log: cfg.Log, insist: cfg.insist,
+	}
+	if t.insist == (insistence{}) {
+		t.insist = defaultInsistence
 	}
 	if err := t.build(); err != nil {
 		return err
 	}
 	defer t.model.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends an upload that is still under way
+	if err := t.probe(ctx); err != nil {
+		return err
+	}
 	cursor, err := t.restore(ctx)
 	if err != nil {
 		return err
@@ -183,7 +196,7 @@ func (t *trainer) loop(ctx context.Context, stream *dataset.Stream) error {
 			saved = t.done
 		}
 	}
-	if err := errors.Join(t.gather.drain(ctx), t.awaitUpload(ctx)); err != nil {
+	if err := errors.Join(t.gather.drain(ctx), t.uploaded(ctx)); err != nil {
 		return err
 	}
 	if saved == 0 {

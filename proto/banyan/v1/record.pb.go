@@ -47,6 +47,8 @@ const (
 	EventKind_DATA_LATE              EventKind = 18 // the next step waits for data; text says of which sources
 	EventKind_DATA_BACK              EventKind = 19 // it goes on
 	EventKind_SPIKE_REWIND           EventKind = 20 // the run goes back to `step`, before a spike; text says what it leaves out
+	EventKind_CHECKPOINT_LATE        EventKind = 21 // the one of `step` cannot be written; text says by whom, and since when
+	EventKind_CHECKPOINT_BACK        EventKind = 22 // it is written
 )
 
 // Enum value maps for EventKind.
@@ -73,6 +75,8 @@ var (
 		18: "DATA_LATE",
 		19: "DATA_BACK",
 		20: "SPIKE_REWIND",
+		21: "CHECKPOINT_LATE",
+		22: "CHECKPOINT_BACK",
 	}
 	EventKind_value = map[string]int32{
 		"EVENT_KIND_UNSPECIFIED": 0,
@@ -96,6 +100,8 @@ var (
 		"DATA_LATE":              18,
 		"DATA_BACK":              19,
 		"SPIKE_REWIND":           20,
+		"CHECKPOINT_LATE":        21,
+		"CHECKPOINT_BACK":        22,
 	}
 )
 
@@ -618,7 +624,8 @@ func (x *Timings) GetWorld() uint32 {
 
 // Event is something that happened to a run. Its index is the Raft index that made it so; 0 for an
 // event that follows from the record of its step, which it precedes, and for one that concerns the
-// moment alone and is not kept (DATA_LATE, DATA_BACK, WAITING).
+// moment alone and is not kept (DATA_LATE, DATA_BACK, CHECKPOINT_LATE, CHECKPOINT_BACK,
+// WAITING).
 type Event struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Index      uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
@@ -869,7 +876,7 @@ const file_banyan_v1_record_proto_rawDesc = "" +
 	"\tWatchItem\x12+\n" +
 	"\x04step\x18\x01 \x01(\v2\x15.banyan.v1.StepRecordH\x00R\x04step\x12(\n" +
 	"\x05event\x18\x02 \x01(\v2\x10.banyan.v1.EventH\x00R\x05eventB\x06\n" +
-	"\x04item*\xa2\x03\n" +
+	"\x04item*\xcc\x03\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fRUN_LAUNCHED\x10\x01\x12\x17\n" +
@@ -894,7 +901,9 @@ const file_banyan_v1_record_proto_rawDesc = "" +
 	"\vWEIGHTS_SET\x10\x11\x12\r\n" +
 	"\tDATA_LATE\x10\x12\x12\r\n" +
 	"\tDATA_BACK\x10\x13\x12\x10\n" +
-	"\fSPIKE_REWIND\x10\x14B9Z7github.com/banyan-train/banyan/proto/banyan/v1;banyanv1b\x06proto3"
+	"\fSPIKE_REWIND\x10\x14\x12\x13\n" +
+	"\x0fCHECKPOINT_LATE\x10\x15\x12\x13\n" +
+	"\x0fCHECKPOINT_BACK\x10\x16B9Z7github.com/banyan-train/banyan/proto/banyan/v1;banyanv1b\x06proto3"
 
 var (
 	file_banyan_v1_record_proto_rawDescOnce sync.Once

@@ -1767,6 +1767,7 @@ type RankReport struct {
 	Beat          uint64                 `protobuf:"varint,9,opt,name=beat,proto3" json:"beat,omitempty"`                               // grows with everything the rank does between two steps too; not a stall
 	WaitingFor    []string               `protobuf:"bytes,10,rep,name=waiting_for,json=waitingFor,proto3" json:"waiting_for,omitempty"` // sources that the next step's data is late from
 	Spike         uint64                 `protobuf:"varint,11,opt,name=spike,proto3" json:"spike,omitempty"`                            // of a failure SPIKE: the step
+	Unwritten     *Unwritten             `protobuf:"bytes,12,opt,name=unwritten,proto3" json:"unwritten,omitempty"`                     // absent: nothing is late
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1878,6 +1879,90 @@ func (x *RankReport) GetSpike() uint64 {
 	return 0
 }
 
+func (x *RankReport) GetUnwritten() *Unwritten {
+	if x != nil {
+		return x.Unwritten
+	}
+	return nil
+}
+
+// Unwritten is a checkpoint that is not in the store yet though it should be.
+type Unwritten struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Step          uint64                 `protobuf:"varint,1,opt,name=step,proto3" json:"step,omitempty"`
+	Uri           string                 `protobuf:"bytes,2,opt,name=uri,proto3" json:"uri,omitempty"`                                       // its folder
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`                                 // what the last try met; empty: the first is under way still
+	SinceUnixMs   int64                  `protobuf:"varint,4,opt,name=since_unix_ms,json=sinceUnixMs,proto3" json:"since_unix_ms,omitempty"` // of the first try that failed, or of the wait for the first
+	Blocking      bool                   `protobuf:"varint,5,opt,name=blocking,proto3" json:"blocking,omitempty"`                            // the step loop waits for it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Unwritten) Reset() {
+	*x = Unwritten{}
+	mi := &file_banyan_v1_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Unwritten) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Unwritten) ProtoMessage() {}
+
+func (x *Unwritten) ProtoReflect() protoreflect.Message {
+	mi := &file_banyan_v1_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Unwritten.ProtoReflect.Descriptor instead.
+func (*Unwritten) Descriptor() ([]byte, []int) {
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *Unwritten) GetStep() uint64 {
+	if x != nil {
+		return x.Step
+	}
+	return 0
+}
+
+func (x *Unwritten) GetUri() string {
+	if x != nil {
+		return x.Uri
+	}
+	return ""
+}
+
+func (x *Unwritten) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Unwritten) GetSinceUnixMs() int64 {
+	if x != nil {
+		return x.SinceUnixMs
+	}
+	return 0
+}
+
+func (x *Unwritten) GetBlocking() bool {
+	if x != nil {
+		return x.Blocking
+	}
+	return false
+}
+
 // ShardReport: this rank's part of a checkpoint is durable in the store.
 type ShardReport struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1892,7 +1977,7 @@ type ShardReport struct {
 
 func (x *ShardReport) Reset() {
 	*x = ShardReport{}
-	mi := &file_banyan_v1_service_proto_msgTypes[28]
+	mi := &file_banyan_v1_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1904,7 +1989,7 @@ func (x *ShardReport) String() string {
 func (*ShardReport) ProtoMessage() {}
 
 func (x *ShardReport) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[28]
+	mi := &file_banyan_v1_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1917,7 +2002,7 @@ func (x *ShardReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardReport.ProtoReflect.Descriptor instead.
 func (*ShardReport) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{28}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ShardReport) GetRun() string {
@@ -1966,7 +2051,7 @@ type StepRecords struct {
 
 func (x *StepRecords) Reset() {
 	*x = StepRecords{}
-	mi := &file_banyan_v1_service_proto_msgTypes[29]
+	mi := &file_banyan_v1_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1978,7 +2063,7 @@ func (x *StepRecords) String() string {
 func (*StepRecords) ProtoMessage() {}
 
 func (x *StepRecords) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[29]
+	mi := &file_banyan_v1_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1991,7 +2076,7 @@ func (x *StepRecords) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepRecords.ProtoReflect.Descriptor instead.
 func (*StepRecords) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{29}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *StepRecords) GetRun() string {
@@ -2028,7 +2113,7 @@ type RecordsAck struct {
 
 func (x *RecordsAck) Reset() {
 	*x = RecordsAck{}
-	mi := &file_banyan_v1_service_proto_msgTypes[30]
+	mi := &file_banyan_v1_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2040,7 +2125,7 @@ func (x *RecordsAck) String() string {
 func (*RecordsAck) ProtoMessage() {}
 
 func (x *RecordsAck) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[30]
+	mi := &file_banyan_v1_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2053,7 +2138,7 @@ func (x *RecordsAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordsAck.ProtoReflect.Descriptor instead.
 func (*RecordsAck) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{30}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *RecordsAck) GetRun() string {
@@ -2096,7 +2181,7 @@ type ToRank struct {
 
 func (x *ToRank) Reset() {
 	*x = ToRank{}
-	mi := &file_banyan_v1_service_proto_msgTypes[31]
+	mi := &file_banyan_v1_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2108,7 +2193,7 @@ func (x *ToRank) String() string {
 func (*ToRank) ProtoMessage() {}
 
 func (x *ToRank) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[31]
+	mi := &file_banyan_v1_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2121,7 +2206,7 @@ func (x *ToRank) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ToRank.ProtoReflect.Descriptor instead.
 func (*ToRank) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{31}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ToRank) GetMessage() isToRank_Message {
@@ -2164,7 +2249,7 @@ type FromRank struct {
 
 func (x *FromRank) Reset() {
 	*x = FromRank{}
-	mi := &file_banyan_v1_service_proto_msgTypes[32]
+	mi := &file_banyan_v1_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2176,7 +2261,7 @@ func (x *FromRank) String() string {
 func (*FromRank) ProtoMessage() {}
 
 func (x *FromRank) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[32]
+	mi := &file_banyan_v1_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2189,7 +2274,7 @@ func (x *FromRank) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromRank.ProtoReflect.Descriptor instead.
 func (*FromRank) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{32}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *FromRank) GetMessage() isFromRank_Message {
@@ -2358,7 +2443,7 @@ const file_banyan_v1_service_proto_rawDesc = "" +
 	" \x01(\bR\x04stop\x12%\n" +
 	"\x0ecommitted_step\x18\v \x01(\x04R\rcommittedStep\x12!\n" +
 	"\fresumed_step\x18\f \x01(\x04R\vresumedStep\x12-\n" +
-	"\bleft_out\x18\r \x03(\v2\x12.banyan.v1.LeftOutR\aleftOut\"\xc2\x02\n" +
+	"\bleft_out\x18\r \x03(\v2\x12.banyan.v1.LeftOutR\aleftOut\"\xf6\x02\n" +
 	"\n" +
 	"RankReport\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x1e\n" +
@@ -2375,7 +2460,14 @@ const file_banyan_v1_service_proto_rawDesc = "" +
 	"\vwaiting_for\x18\n" +
 	" \x03(\tR\n" +
 	"waitingFor\x12\x14\n" +
-	"\x05spike\x18\v \x01(\x04R\x05spike\"}\n" +
+	"\x05spike\x18\v \x01(\x04R\x05spike\x122\n" +
+	"\tunwritten\x18\f \x01(\v2\x14.banyan.v1.UnwrittenR\tunwritten\"\x89\x01\n" +
+	"\tUnwritten\x12\x12\n" +
+	"\x04step\x18\x01 \x01(\x04R\x04step\x12\x10\n" +
+	"\x03uri\x18\x02 \x01(\tR\x03uri\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\"\n" +
+	"\rsince_unix_ms\x18\x04 \x01(\x03R\vsinceUnixMs\x12\x1a\n" +
+	"\bblocking\x18\x05 \x01(\bR\bblocking\"}\n" +
 	"\vShardReport\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x1e\n" +
 	"\n" +
@@ -2452,7 +2544,7 @@ func file_banyan_v1_service_proto_rawDescGZIP() []byte {
 }
 
 var file_banyan_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_banyan_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_banyan_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_banyan_v1_service_proto_goTypes = []any{
 	(RankPhase)(0),              // 0: banyan.v1.RankPhase
 	(FailureClass)(0),           // 1: banyan.v1.FailureClass
@@ -2484,76 +2576,78 @@ var file_banyan_v1_service_proto_goTypes = []any{
 	(*Desired)(nil),             // 27: banyan.v1.Desired
 	(*RankAssignment)(nil),      // 28: banyan.v1.RankAssignment
 	(*RankReport)(nil),          // 29: banyan.v1.RankReport
-	(*ShardReport)(nil),         // 30: banyan.v1.ShardReport
-	(*StepRecords)(nil),         // 31: banyan.v1.StepRecords
-	(*RecordsAck)(nil),          // 32: banyan.v1.RecordsAck
-	(*ToRank)(nil),              // 33: banyan.v1.ToRank
-	(*FromRank)(nil),            // 34: banyan.v1.FromRank
-	(*RunSpec)(nil),             // 35: banyan.v1.RunSpec
-	(*Run)(nil),                 // 36: banyan.v1.Run
-	(*NamedWeight)(nil),         // 37: banyan.v1.NamedWeight
-	(*WorkerInfo)(nil),          // 38: banyan.v1.WorkerInfo
-	(*ResolvedRun)(nil),         // 39: banyan.v1.ResolvedRun
-	(*CheckpointRef)(nil),       // 40: banyan.v1.CheckpointRef
-	(*LeftOut)(nil),             // 41: banyan.v1.LeftOut
-	(*StepRecord)(nil),          // 42: banyan.v1.StepRecord
-	(*WatchItem)(nil),           // 43: banyan.v1.WatchItem
+	(*Unwritten)(nil),           // 30: banyan.v1.Unwritten
+	(*ShardReport)(nil),         // 31: banyan.v1.ShardReport
+	(*StepRecords)(nil),         // 32: banyan.v1.StepRecords
+	(*RecordsAck)(nil),          // 33: banyan.v1.RecordsAck
+	(*ToRank)(nil),              // 34: banyan.v1.ToRank
+	(*FromRank)(nil),            // 35: banyan.v1.FromRank
+	(*RunSpec)(nil),             // 36: banyan.v1.RunSpec
+	(*Run)(nil),                 // 37: banyan.v1.Run
+	(*NamedWeight)(nil),         // 38: banyan.v1.NamedWeight
+	(*WorkerInfo)(nil),          // 39: banyan.v1.WorkerInfo
+	(*ResolvedRun)(nil),         // 40: banyan.v1.ResolvedRun
+	(*CheckpointRef)(nil),       // 41: banyan.v1.CheckpointRef
+	(*LeftOut)(nil),             // 42: banyan.v1.LeftOut
+	(*StepRecord)(nil),          // 43: banyan.v1.StepRecord
+	(*WatchItem)(nil),           // 44: banyan.v1.WatchItem
 }
 var file_banyan_v1_service_proto_depIdxs = []int32{
-	35, // 0: banyan.v1.LaunchRequest.spec:type_name -> banyan.v1.RunSpec
-	36, // 1: banyan.v1.ListRunsResponse.runs:type_name -> banyan.v1.Run
-	37, // 2: banyan.v1.SetWeightsRequest.weights:type_name -> banyan.v1.NamedWeight
+	36, // 0: banyan.v1.LaunchRequest.spec:type_name -> banyan.v1.RunSpec
+	37, // 1: banyan.v1.ListRunsResponse.runs:type_name -> banyan.v1.Run
+	38, // 2: banyan.v1.SetWeightsRequest.weights:type_name -> banyan.v1.NamedWeight
 	17, // 3: banyan.v1.StatusResponse.members:type_name -> banyan.v1.Member
 	20, // 4: banyan.v1.ListWorkersResponse.workers:type_name -> banyan.v1.WorkerStatus
-	38, // 5: banyan.v1.WorkerStatus.info:type_name -> banyan.v1.WorkerInfo
+	39, // 5: banyan.v1.WorkerStatus.info:type_name -> banyan.v1.WorkerInfo
 	23, // 6: banyan.v1.WorkerMessage.hello:type_name -> banyan.v1.WorkerHello
 	24, // 7: banyan.v1.WorkerMessage.heartbeat:type_name -> banyan.v1.Heartbeat
 	29, // 8: banyan.v1.WorkerMessage.rank:type_name -> banyan.v1.RankReport
-	30, // 9: banyan.v1.WorkerMessage.shard:type_name -> banyan.v1.ShardReport
-	31, // 10: banyan.v1.WorkerMessage.records:type_name -> banyan.v1.StepRecords
+	31, // 9: banyan.v1.WorkerMessage.shard:type_name -> banyan.v1.ShardReport
+	32, // 10: banyan.v1.WorkerMessage.records:type_name -> banyan.v1.StepRecords
 	25, // 11: banyan.v1.WorkerMessage.inventory:type_name -> banyan.v1.Inventory
 	26, // 12: banyan.v1.CoordinatorMessage.welcome:type_name -> banyan.v1.Welcome
 	27, // 13: banyan.v1.CoordinatorMessage.desired:type_name -> banyan.v1.Desired
-	32, // 14: banyan.v1.CoordinatorMessage.records_ack:type_name -> banyan.v1.RecordsAck
+	33, // 14: banyan.v1.CoordinatorMessage.records_ack:type_name -> banyan.v1.RecordsAck
 	24, // 15: banyan.v1.CoordinatorMessage.heartbeat:type_name -> banyan.v1.Heartbeat
-	38, // 16: banyan.v1.WorkerHello.info:type_name -> banyan.v1.WorkerInfo
+	39, // 16: banyan.v1.WorkerHello.info:type_name -> banyan.v1.WorkerInfo
 	29, // 17: banyan.v1.Inventory.ranks:type_name -> banyan.v1.RankReport
 	28, // 18: banyan.v1.Desired.ranks:type_name -> banyan.v1.RankAssignment
-	39, // 19: banyan.v1.RankAssignment.resolved:type_name -> banyan.v1.ResolvedRun
-	40, // 20: banyan.v1.RankAssignment.restore:type_name -> banyan.v1.CheckpointRef
-	41, // 21: banyan.v1.RankAssignment.left_out:type_name -> banyan.v1.LeftOut
+	40, // 19: banyan.v1.RankAssignment.resolved:type_name -> banyan.v1.ResolvedRun
+	41, // 20: banyan.v1.RankAssignment.restore:type_name -> banyan.v1.CheckpointRef
+	42, // 21: banyan.v1.RankAssignment.left_out:type_name -> banyan.v1.LeftOut
 	0,  // 22: banyan.v1.RankReport.phase:type_name -> banyan.v1.RankPhase
 	1,  // 23: banyan.v1.RankReport.failure:type_name -> banyan.v1.FailureClass
-	42, // 24: banyan.v1.StepRecords.records:type_name -> banyan.v1.StepRecord
-	28, // 25: banyan.v1.ToRank.assignment:type_name -> banyan.v1.RankAssignment
-	29, // 26: banyan.v1.FromRank.report:type_name -> banyan.v1.RankReport
-	30, // 27: banyan.v1.FromRank.shard:type_name -> banyan.v1.ShardReport
-	42, // 28: banyan.v1.FromRank.record:type_name -> banyan.v1.StepRecord
-	3,  // 29: banyan.v1.RunService.Launch:input_type -> banyan.v1.LaunchRequest
-	5,  // 30: banyan.v1.RunService.GetRun:input_type -> banyan.v1.GetRunRequest
-	6,  // 31: banyan.v1.RunService.ListRuns:input_type -> banyan.v1.ListRunsRequest
-	8,  // 32: banyan.v1.RunService.Stop:input_type -> banyan.v1.StopRequest
-	10, // 33: banyan.v1.RunService.Resume:input_type -> banyan.v1.ResumeRequest
-	12, // 34: banyan.v1.RunService.SetWeights:input_type -> banyan.v1.SetWeightsRequest
-	14, // 35: banyan.v1.RunService.Watch:input_type -> banyan.v1.WatchRequest
-	15, // 36: banyan.v1.ClusterService.Status:input_type -> banyan.v1.StatusRequest
-	18, // 37: banyan.v1.ClusterService.ListWorkers:input_type -> banyan.v1.ListWorkersRequest
-	21, // 38: banyan.v1.WorkerService.Session:input_type -> banyan.v1.WorkerMessage
-	4,  // 39: banyan.v1.RunService.Launch:output_type -> banyan.v1.LaunchResponse
-	36, // 40: banyan.v1.RunService.GetRun:output_type -> banyan.v1.Run
-	7,  // 41: banyan.v1.RunService.ListRuns:output_type -> banyan.v1.ListRunsResponse
-	9,  // 42: banyan.v1.RunService.Stop:output_type -> banyan.v1.StopResponse
-	11, // 43: banyan.v1.RunService.Resume:output_type -> banyan.v1.ResumeResponse
-	13, // 44: banyan.v1.RunService.SetWeights:output_type -> banyan.v1.SetWeightsResponse
-	43, // 45: banyan.v1.RunService.Watch:output_type -> banyan.v1.WatchItem
-	16, // 46: banyan.v1.ClusterService.Status:output_type -> banyan.v1.StatusResponse
-	19, // 47: banyan.v1.ClusterService.ListWorkers:output_type -> banyan.v1.ListWorkersResponse
-	22, // 48: banyan.v1.WorkerService.Session:output_type -> banyan.v1.CoordinatorMessage
-	39, // [39:49] is the sub-list for method output_type
-	29, // [29:39] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	30, // 24: banyan.v1.RankReport.unwritten:type_name -> banyan.v1.Unwritten
+	43, // 25: banyan.v1.StepRecords.records:type_name -> banyan.v1.StepRecord
+	28, // 26: banyan.v1.ToRank.assignment:type_name -> banyan.v1.RankAssignment
+	29, // 27: banyan.v1.FromRank.report:type_name -> banyan.v1.RankReport
+	31, // 28: banyan.v1.FromRank.shard:type_name -> banyan.v1.ShardReport
+	43, // 29: banyan.v1.FromRank.record:type_name -> banyan.v1.StepRecord
+	3,  // 30: banyan.v1.RunService.Launch:input_type -> banyan.v1.LaunchRequest
+	5,  // 31: banyan.v1.RunService.GetRun:input_type -> banyan.v1.GetRunRequest
+	6,  // 32: banyan.v1.RunService.ListRuns:input_type -> banyan.v1.ListRunsRequest
+	8,  // 33: banyan.v1.RunService.Stop:input_type -> banyan.v1.StopRequest
+	10, // 34: banyan.v1.RunService.Resume:input_type -> banyan.v1.ResumeRequest
+	12, // 35: banyan.v1.RunService.SetWeights:input_type -> banyan.v1.SetWeightsRequest
+	14, // 36: banyan.v1.RunService.Watch:input_type -> banyan.v1.WatchRequest
+	15, // 37: banyan.v1.ClusterService.Status:input_type -> banyan.v1.StatusRequest
+	18, // 38: banyan.v1.ClusterService.ListWorkers:input_type -> banyan.v1.ListWorkersRequest
+	21, // 39: banyan.v1.WorkerService.Session:input_type -> banyan.v1.WorkerMessage
+	4,  // 40: banyan.v1.RunService.Launch:output_type -> banyan.v1.LaunchResponse
+	37, // 41: banyan.v1.RunService.GetRun:output_type -> banyan.v1.Run
+	7,  // 42: banyan.v1.RunService.ListRuns:output_type -> banyan.v1.ListRunsResponse
+	9,  // 43: banyan.v1.RunService.Stop:output_type -> banyan.v1.StopResponse
+	11, // 44: banyan.v1.RunService.Resume:output_type -> banyan.v1.ResumeResponse
+	13, // 45: banyan.v1.RunService.SetWeights:output_type -> banyan.v1.SetWeightsResponse
+	44, // 46: banyan.v1.RunService.Watch:output_type -> banyan.v1.WatchItem
+	16, // 47: banyan.v1.ClusterService.Status:output_type -> banyan.v1.StatusResponse
+	19, // 48: banyan.v1.ClusterService.ListWorkers:output_type -> banyan.v1.ListWorkersResponse
+	22, // 49: banyan.v1.WorkerService.Session:output_type -> banyan.v1.CoordinatorMessage
+	40, // [40:50] is the sub-list for method output_type
+	30, // [30:40] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_banyan_v1_service_proto_init() }
@@ -2578,10 +2672,10 @@ func file_banyan_v1_service_proto_init() {
 		(*CoordinatorMessage_RecordsAck)(nil),
 		(*CoordinatorMessage_Heartbeat)(nil),
 	}
-	file_banyan_v1_service_proto_msgTypes[31].OneofWrappers = []any{
+	file_banyan_v1_service_proto_msgTypes[32].OneofWrappers = []any{
 		(*ToRank_Assignment)(nil),
 	}
-	file_banyan_v1_service_proto_msgTypes[32].OneofWrappers = []any{
+	file_banyan_v1_service_proto_msgTypes[33].OneofWrappers = []any{
 		(*FromRank_Report)(nil),
 		(*FromRank_Shard)(nil),
 		(*FromRank_Record)(nil),
@@ -2592,7 +2686,7 @@ func file_banyan_v1_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_banyan_v1_service_proto_rawDesc), len(file_banyan_v1_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   33,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   3,
 		},
