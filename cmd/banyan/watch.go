@@ -45,10 +45,11 @@ func watch(cmd *cobra.Command, name string, o watchOptions) error {
 	}
 	show := view.NewJSON(cmd.OutOrStdout(), o.events).Item
 	var lost func(error)
+	shown := func(string) bool { return false }
 	if !o.asJSON {
 		text := view.NewText(cmd.OutOrStdout(), isTerminal(os.Stdout), run.GetResolved().GetTotalSteps())
 		defer text.Close()
-		show = text.Item
+		show, shown = text.Item, text.Shown
 		lost = func(error) { _ = text.Note("! coordinator lost; moving to another") }
 	}
 	err = c.Watch(cmd.Context(), run.GetId(), client.Cursor{Step: max(o.from, 1) - 1}, show, lost)
@@ -62,10 +63,20 @@ func watch(cmd *cobra.Command, name string, o watchOptions) error {
 	if run, err = find(cmd.Context(), c, run.GetId()); err != nil {
 		return err
 	}
-	if run.GetState() == pb.RunState_FAILED {
-		return fmt.Errorf("run %s failed: %s", run.GetId(), run.GetReason())
+	if run.GetState() != pb.RunState_FAILED {
+		return nil
 	}
-	return nil
+	if shown(run.GetReason()) && oneOutput() {
+		return fmt.Errorf("run %s failed; the reason is above", run.GetId())
+	}
+	return fmt.Errorf("run %s failed: %s", run.GetId(), run.GetReason())
+}
+
+// oneOutput reports whether standard output and standard error go to the same place.
+func oneOutput() bool {
+	out, err := os.Stdout.Stat()
+	errs, err2 := os.Stderr.Stat()
+	return err == nil && err2 == nil && os.SameFile(out, errs)
 }
 
 func find(ctx context.Context, c *client.Client, name string) (*pb.Run, error) {

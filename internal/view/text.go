@@ -18,6 +18,7 @@ type Text struct {
 	total    uint64
 	speed    float64 // seconds a step, smoothed
 	drawn    bool    // the live line stands on the screen
+	ended    string  // why the last generation ended, as it was shown
 }
 
 // NewText shows a run of total steps on w.
@@ -36,9 +37,32 @@ func (t *Text) Item(item *pb.WatchItem) error {
 		return t.step(s)
 	}
 	if e := item.GetEvent(); e != nil {
-		return t.Note(fmt.Sprintf("%s %s", mark(e.GetKind()), e.GetText()))
+		return t.Note(fmt.Sprintf("%s %s", mark(e.GetKind()), t.text(e)))
 	}
 	return nil
+}
+
+// text is what an event says that was not said: a run mostly fails for the reason for which its
+// last generation has just ended.
+func (t *Text) text(e *pb.Event) string {
+	switch e.GetKind() {
+	case pb.EventKind_GENERATION_ENDED:
+		_, t.ended, _ = strings.Cut(e.GetText(), ": ")
+	case pb.EventKind_RUN_FAILED:
+		switch before, found := strings.CutSuffix(e.GetText(), t.ended); {
+		case t.ended == "" || !found:
+		case before == "":
+			return "the run has failed"
+		default:
+			return before + "see above"
+		}
+	}
+	return e.GetText()
+}
+
+// Shown reports whether a reason why the run is over can be read above.
+func (t *Text) Shown(reason string) bool {
+	return t.ended != "" && strings.HasSuffix(reason, t.ended)
 }
 
 // Note prints a line of its own above the live line.

@@ -69,6 +69,39 @@ func history() []*pb.WatchItem {
 	}
 }
 
+// TestReasonIsShownOnce: why a generation ended is not said again as the reason of the run's end.
+func TestReasonIsShownOnce(t *testing.T) {
+	const why = "rank 0 on w1: read corpus: a.jsonl: line 3: no field \"text\""
+	for _, x := range []struct {
+		ended, over, want string
+		shown             bool
+	}{
+		{"generation 1 ended: " + why, why, "✗ the run has failed", true},
+		{"generation 9 ended: " + why, "9 generations in a row ended without a new checkpoint " +
+			"(limit 8), the last: " + why, "✗ 9 generations in a row ended without a new " +
+			"checkpoint (limit 8), the last: see above", true},
+		{"generation 1 ended: worker w1 lost", why, "✗ " + why, false},
+		{"", why, "✗ " + why, false},
+	} {
+		var b strings.Builder
+		v := NewText(&b, false, 12)
+		show := func(kind pb.EventKind, text string) {
+			item := &pb.WatchItem{Item: &pb.WatchItem_Event{Event: &pb.Event{Kind: kind, Text: text}}}
+			if err := v.Item(item); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if x.ended != "" {
+			show(pb.EventKind_GENERATION_ENDED, x.ended)
+		}
+		show(pb.EventKind_RUN_FAILED, x.over)
+		lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+		if got := lines[len(lines)-1]; got != x.want || v.Shown(x.over) != x.shown {
+			t.Errorf("%q then %q shows %q, want %q", x.ended, x.over, got, x.want)
+		}
+	}
+}
+
 // golden compares with testdata/<name>.txt, where escape sequences are written as text.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
