@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/banyan-train/banyan/checkpoint"
 	"github.com/banyan-train/banyan/dataset/source"
@@ -151,6 +152,41 @@ func TestMainReports(t *testing.T) {
 	}
 	if err := <-done; err == nil {
 		t.Error("a rank that failed ends without an error")
+	}
+}
+
+// TestReportsWhileStepping: each report has all that is so, with a beat of its own; an upload that
+// outlives its rank takes nothing back of the last word.
+func TestReportsWhileStepping(t *testing.T) {
+	d, theirs := newDaemon(t)
+	r := &rank{link: newLink(theirs), cfg: Config{Log: zerolog.Nop()},
+		assignment: &pb.RankAssignment{Run: "r", Generation: 2, Rank: 1}}
+	for i, x := range []struct {
+		does func()
+		want *pb.RankReport
+	}{
+		{func() { r.Step(3) }, &pb.RankReport{Step: 3}},
+		{func() { r.Unwritten(&pb.Unwritten{Step: 2}) },
+			&pb.RankReport{Step: 3, Unwritten: &pb.Unwritten{Step: 2}}},
+		{func() { r.Waiting([]string{"wiki"}) }, &pb.RankReport{Step: 3,
+			Unwritten: &pb.Unwritten{Step: 2}, WaitingFor: []string{"wiki"}}},
+		{func() { r.Step(4) }, &pb.RankReport{Step: 4, Unwritten: &pb.Unwritten{Step: 2}}},
+		{func() { r.Unwritten(nil) }, &pb.RankReport{Step: 4}},
+	} {
+		x.want.Run, x.want.Generation, x.want.Rank = "r", 2, 1
+		x.want.Phase, x.want.Beat = pb.RankPhase_STEPPING, uint64(i+1)
+		go x.does()
+		if got := d.report(); !proto.Equal(got, x.want) {
+			t.Errorf("report %d is %v, want %v", i, got, x.want)
+		}
+	}
+	r.ended = true
+	go func() {
+		r.Unwritten(&pb.Unwritten{Step: 4})
+		must(t, r.report(&pb.RankReport{Phase: pb.RankPhase_DEAD}))
+	}()
+	if got := d.report(); got.GetPhase() != pb.RankPhase_DEAD {
+		t.Errorf("after its end it says %v", got)
 	}
 }
 
