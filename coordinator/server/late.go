@@ -13,6 +13,7 @@ type lateness struct {
 	generation, step uint64
 	since            time.Time
 	blocking         bool // training waits for it
+	refused          bool // a try has failed, of which the reason was told
 }
 
 // ownLate is what this leader itself cannot write: the manifest.
@@ -51,8 +52,8 @@ func (l *lead) lateEvent(run string) *pb.Event {
 	return e
 }
 
-// late notes when a checkpoint cannot be written, again when training has to wait for it, and when
-// it is written after all.
+// late notes when a checkpoint is late, again when it is known why and when training has to wait for
+// it, and when it is written after all.
 func (l *lead) late(run *pb.Run) {
 	if !state.Live(run) {
 		return
@@ -66,6 +67,8 @@ func (l *lead) late(run *pb.Run) {
 		case u == nil:
 		case first == nil:
 			first, who = u, name
+		case first.GetReason() == "" && u.GetReason() != "": // it says more
+			first, who, others = u, name, others+1
 		default:
 			others++
 		}
@@ -85,14 +88,15 @@ func (l *lead) late(run *pb.Run) {
 		told = false
 	}
 	e := &pb.Event{Generation: run.GetGeneration(), UnixMs: time.Now().UnixMilli()}
+	refused := first.GetReason() != ""
 	switch {
-	case first != nil && (!told || blocking && !old.blocking):
+	case first != nil && (!told || blocking && !old.blocking || refused && !old.refused):
 		e.Kind, e.Step = pb.EventKind_CHECKPOINT_LATE, first.GetStep()
 		e.Text = lateText(first, who, others)
 		if blocking {
 			e.Text += "; training waits for it"
 		}
-		now := lateness{run.GetGeneration(), e.Step, time.Now(), blocking}
+		now := lateness{run.GetGeneration(), e.Step, time.Now(), blocking, refused}
 		if told {
 			now.since = old.since
 		}

@@ -91,6 +91,32 @@ func TestLateCheckpointIsTold(t *testing.T) {
 	})
 }
 
+// TestSlowCheckpointThatIsRefused: training waits before it is known why; then the reason is told,
+// whichever rank has it.
+func TestSlowCheckpointThatIsRefused(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newTheatre(t)
+		s.play(twoRanks)
+		s.watch(&pb.WatchRequest{Run: "r1"})
+		slow := &pb.Unwritten{Step: 2, Uri: "s3://ckpt", SinceUnixMs: 1, Blocking: true}
+		s.saysLate("w1", "r1/1/0", slow)
+		s.play("wait 1s\n")
+		refused := proto.CloneOf(slow)
+		refused.Reason = "store unreachable"
+		s.saysLate("w2", "r1/1/1", refused)
+		s.play("wait 1s\n")
+		told := s.lateTold()
+		s.leave()
+		_ = s.over(t)
+		if len(told) != 2 ||
+			!strings.Contains(told[0].GetText(), "(s3://ckpt) is still being written by rank 0 on w1;") ||
+			!strings.Contains(told[1].GetText(), "by rank 1 on w2 and 1 more since") ||
+			!strings.HasSuffix(told[1].GetText(), ": store unreachable; training waits for it") {
+			t.Errorf("told %v", told)
+		}
+	})
+}
+
 // TestLateEndsWithItsGeneration: the death of the rank that is refused is not taken for its
 // success, and its successors begin anew.
 func TestLateEndsWithItsGeneration(t *testing.T) {
