@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/banyan-train/banyan/store"
 )
@@ -23,8 +25,7 @@ var ErrWrite = errors.New("cannot write checkpoints")
 func Probe(ctx context.Context, op store.Opener, to, run, who string) error {
 	b, key, err := op.Open(join(runDir(to, run), "probe/"+who))
 	if err == nil {
-		text := "written to see whether checkpoints can be\n"
-		_, err = b.Put(ctx, key, strings.NewReader(text), int64(len(text)), false)
+		err = probe(ctx, b, key)
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -41,4 +42,41 @@ func Probe(ctx context.Context, op store.Opener, to, run, who string) error {
 	// What stays if this fails is one small object a writer, and the run is none the worse.
 	_ = b.Delete(ctx, key)
 	return nil
+}
+
+// probeTries is how often an answer that is no plain no is doubted, with pauses from probePause on
+// that double. Servers that keep objects as files remove folders that become empty, so that the
+// deletion of one probe may get into the way of another.
+const (
+	probeTries = 6
+	probePause = 50 * time.Millisecond
+)
+
+func probe(ctx context.Context, b store.Bucket, key string) error {
+	const text = "written to see whether checkpoints can be\n"
+	for try := 1; ; try++ {
+		_, err := b.Put(ctx, key, strings.NewReader(text), int64(len(text)), false)
+		if err == nil || plain(err) || try == probeTries {
+			return err
+		}
+		pause := probePause << (try - 1)
+		again := time.NewTimer(pause/2 + rand.N(pause/2))
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			again.Stop()
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// plain reports whether an error says all: no, or that the store's own tries were in vain.
+func plain(err error) bool {
+	for _, class := range []error{store.ErrDenied, store.ErrNoBucket, store.ErrFull,
+		store.ErrUnreachable} {
+		if errors.Is(err, class) {
+			return true
+		}
+	}
+	return false
 }

@@ -74,3 +74,27 @@ func TestProbeSaysWhereAndWhy(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestProbeDoubtsWhatIsNoPlainNo: the refusals that a store's own housekeeping causes pass.
+func TestProbeDoubtsWhatIsNoPlainNo(t *testing.T) {
+	op, err := router.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	odd := errors.New("409 ExistingObjectIsDirectory")
+	busy := faulty.Wrap(op)
+	for nth := range 2 {
+		busy.Add(faulty.Rule{Op: faulty.Put, Nth: nth + 1, Fault: faulty.Fault{Err: odd}})
+	}
+	if err := Probe(t.Context(), busy, t.TempDir(), "r1", "rank-0"); err != nil {
+		t.Errorf("after %d tries: %v", busy.Calls(faulty.Put), err)
+	}
+	for class, tries := range map[error]int{odd: probeTries, store.ErrDenied: 1} {
+		broken := faulty.Wrap(op)
+		broken.Add(faulty.Rule{Op: faulty.Put, Fault: faulty.Fault{Err: class}})
+		err := Probe(t.Context(), broken, t.TempDir(), "r1", "rank-0")
+		if !errors.Is(err, class) || broken.Calls(faulty.Put) != tries {
+			t.Errorf("%v after %d tries", err, broken.Calls(faulty.Put))
+		}
+	}
+}

@@ -52,8 +52,8 @@ func (l *lead) lateEvent(run string) *pb.Event {
 	return e
 }
 
-// late notes when a checkpoint is late, again when it is known why and when training has to wait for
-// it, and when it is written after all.
+// late notes when a checkpoint is late, again when it is known why and when training has to wait
+// for it, and when it is written after all.
 func (l *lead) late(run *pb.Run) {
 	if !state.Live(run) {
 		return
@@ -67,7 +67,7 @@ func (l *lead) late(run *pb.Run) {
 		case u == nil:
 		case first == nil:
 			first, who = u, name
-		case first.GetReason() == "" && u.GetReason() != "": // it says more
+		case first.GetReason() == "" && u.GetReason() != "":
 			first, who, others = u, name, others+1
 		default:
 			others++
