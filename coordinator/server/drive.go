@@ -55,9 +55,6 @@ func (l *lead) tend(ctx context.Context, run *pb.Run) {
 			moved = r.movedAt
 		}
 	}
-	if l.stuckManifest(run) != nil {
-		moved = time.Now() // the ranks have done their part, and this leader has its own patience
-	}
 	if l.tendDead(ctx, run) {
 		return
 	}
@@ -75,7 +72,8 @@ func (l *lead) tend(ctx context.Context, run *pb.Run) {
 	switch {
 	case phases[pb.RankPhase_DONE] == world:
 		l.finish(ctx, run)
-	case time.Since(moved) > l.stallLimit(run, phases[pb.RankPhase_STEPPING] == world):
+	case l.stuckManifest(run) == nil && // there it is this leader that must go on
+		time.Since(moved) > l.stallLimit(run, phases[pb.RankPhase_STEPPING] == world):
 		l.endGeneration(ctx, run.GetId(), run.GetGeneration(), fmt.Sprintf(
 			"no rank made a step for %v", time.Since(moved).Round(time.Second)), false)
 	case phases[pb.RankPhase_STEPPING]+phases[pb.RankPhase_DONE] == world &&
