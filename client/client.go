@@ -136,3 +136,16 @@ func (c *Client) Workers(ctx context.Context) (out []*pb.WorkerStatus, err error
 	})
 	return out, err
 }
+
+// Drain takes a worker out of the plans, or back in.
+func (c *Client) Drain(ctx context.Context, worker string, back bool) error {
+	id, err := NewRequestID()
+	if err != nil {
+		return err
+	}
+	return c.finder.Do(ctx, func(ctx context.Context, conn *grpc.ClientConn) error {
+		_, err := pb.NewClusterServiceClient(conn).DrainWorker(ctx,
+			&pb.DrainWorkerRequest{RequestId: id, Worker: worker, Back: back})
+		return err
+	})
+}

@@ -58,8 +58,8 @@ func root() *cobra.Command {
 	})
 	cmd.AddCommand(upCommand(), coordinatorCommand(), workerCommand(), rankCommand(),
 		planCommand(), launchCommand(), runsCommand(), watchCommand(), stopCommand(), resumeCommand(),
-		workersCommand(), statusCommand(), checkpointsCommand(), checkpointCommand(), modelCommand(),
-		storeCommand(), tokenizerCommand(), dataCommand(), doctorCommand())
+		workersCommand(), drainCommand(), statusCommand(), checkpointsCommand(), checkpointCommand(),
+		modelCommand(), storeCommand(), tokenizerCommand(), dataCommand(), doctorCommand())
 	onlySubcommands(cmd)
 	return cmd
 }

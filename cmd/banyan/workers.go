@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -36,7 +37,11 @@ func workersCommand() *cobra.Command {
 						}
 						continue
 					}
-					fmt.Fprintf(w, "%s\t%v\t%d\t%s\t%s\t%s\t%d ms ago\n", x.GetInfo().GetId(), x.GetLive(),
+					live := strconv.FormatBool(x.GetLive())
+					if x.GetDrained() {
+						live += ", drained"
+					}
+					fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%d ms ago\n", x.GetInfo().GetId(), live,
 						x.GetInfo().GetDevices(), strings.Join(x.GetInfo().GetIsaClasses(), ","),
 						x.GetAddress(), strings.Join(x.GetServing(), ","), x.GetSinceHeartbeatMs())
 				}

@@ -13,6 +13,7 @@
 //   - The queue goes by priority, then launch order. A run that waits for devices which others
 //     hold now blocks those behind it, or small runs would starve it; one that could not be
 //     placed even on an idle cluster blocks nobody.
+//   - A drained worker gets no ranks, and a run that it serves ends its generation at a checkpoint.
 //   - A running run grows when devices are free that nobody waits for, and the busiest rank would
 //     have less to do: it ends its generation at a checkpoint, and the next one takes them.
 //   - Retention keeps the newest `keep` usable checkpoints, and drops only what they replace.

@@ -13,6 +13,7 @@ type WorkerView struct {
 	ID         string
 	Devices    int
 	Live       bool     // its lease holds
+	Drained    bool     // it is to serve nothing
 	ISAClasses []string // best first
 	// Busy counts devices in use that Used does not name; they are taken to be the lowest of the
 	// unnamed ones. Next fills Used itself, from the state.
@@ -78,7 +79,7 @@ type offer struct {
 func offersOf(class string, workers []WorkerView) []offer {
 	var out []offer
 	for _, w := range workers {
-		if !w.Live || !slices.Contains(w.ISAClasses, class) {
+		if !w.Live || w.Drained || !slices.Contains(w.ISAClasses, class) {
 			continue
 		}
 		if d := freeDevices(w); len(d) > 0 {
@@ -113,7 +114,7 @@ func bestClass(pinned string, workers []WorkerView, high int) (string, []offer) 
 	scores := map[string]*score{}
 	var classes []*score
 	for _, w := range workers {
-		if !w.Live {
+		if !w.Live || w.Drained {
 			continue
 		}
 		for i, class := range w.ISAClasses {

@@ -127,9 +127,9 @@ func TestNextNeverGivesADeviceTwice(t *testing.T) {
 	})
 }
 
-// TestGrowKeepsItsWord: the run that ends for a larger world gets one, in which the busiest rank
+// TestMoveKeepsItsWord: the run that ends for a larger world gets one, in which the busiest rank
 // has less to do, and then asks for no more.
-func TestGrowKeepsItsWord(t *testing.T) {
+func TestMoveKeepsItsWord(t *testing.T) {
 	grown := 0
 	rapid.Check(t, func(t *rapid.T) {
 		st, few := &pb.ClusterState{}, drawWorkers(t)
@@ -148,10 +148,11 @@ func TestGrowKeepsItsWord(t *testing.T) {
 			}
 		}
 		many := append(few, WorkerView{ID: "zz", Devices: 4, Live: true, ISAClasses: []string{"avx2"}})
-		g, ok := Grow(st, many)
-		if !ok {
+		moves := Moves(st, many)
+		if len(moves) == 0 {
 			return
 		}
+		g := moves[0]
 		grown++
 		run := st.Runs[slices.IndexFunc(st.Runs, func(r *pb.Run) bool { return r.Id == g.Run })]
 		before := len(run.Ranks)
@@ -165,8 +166,8 @@ func TestGrowKeepsItsWord(t *testing.T) {
 		}
 		run.State = pb.RunState_RUNNING
 		run.Checkpoints[0].Generation = run.Generation
-		if again, ok := Grow(st, many); ok && again.Run == g.Run {
-			t.Fatalf("%s, and then: %s", g.Reason, again.Reason)
+		if again := Moves(st, many); len(again) > 0 && again[0].Run == g.Run {
+			t.Fatalf("%s, and then: %s", g.Reason, again[0].Reason)
 		}
 	})
 	if grown == 0 {

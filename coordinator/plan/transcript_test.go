@@ -10,7 +10,7 @@ import (
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
 
-// TestTranscripts plays testdata/*.txt: `worker` and `run` lines build a cluster, `next`, `grow`
+// TestTranscripts plays testdata/*.txt: `worker` and `run` lines build a cluster, `next`, `move`
 // and `retire RUN` ask, and the indented lines below are the decisions. `clear` starts over.
 func TestTranscripts(t *testing.T) {
 	testkit.Transcripts(t, "testdata/*.txt", play)
@@ -41,10 +41,12 @@ func play(t *testing.T, script string) string {
 			for _, d := range Next(st, views) {
 				showDecision(&out, d)
 			}
-		case "grow":
-			if g, ok := Grow(st, views); ok {
-				fmt.Fprintf(&out, "  %s gen=%d: %s\n", g.Run, g.Generation, g.Reason)
-			} else {
+		case "move":
+			moves := Moves(st, views)
+			for _, m := range moves {
+				fmt.Fprintf(&out, "  %s gen=%d: %s\n", m.Run, m.Generation, m.Reason)
+			}
+			if len(moves) == 0 {
 				fmt.Fprintln(&out, "  nobody")
 			}
 		case "retire":
@@ -100,6 +102,8 @@ func parseWorker(t *testing.T, words []string) WorkerView {
 			}
 		case "lost":
 			w.Live = false
+		case "drained":
+			w.Drained = true
 		default:
 			t.Fatalf("unknown word %q", word)
 		}

@@ -14,9 +14,12 @@ func waitReason(run *pb.Run, workers []WorkerView, low, free int) string {
 	class := run.GetIsaClass()
 	live, devices := 0, 0
 	var fit []WorkerView
-	fitting := 0
+	fitting, drained := 0, 0
 	for _, w := range workers {
-		if !w.Live {
+		if w.Live && w.Drained {
+			drained++
+		}
+		if !w.Live || w.Drained {
 			continue
 		}
 		live++
@@ -34,6 +37,9 @@ func waitReason(run *pb.Run, workers []WorkerView, low, free int) string {
 		what, free, live, count(len(workers), "worker"), count(devices, "device"))
 	if fitting != devices {
 		reason += fmt.Sprintf(", %d of them of that class", fitting)
+	}
+	if drained > 0 {
+		reason += fmt.Sprintf(", %s drained", count(drained, "worker"))
 	}
 	return reason + holders(fit)
 }

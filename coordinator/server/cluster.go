@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 )
@@ -44,6 +45,21 @@ func (s clusterService) ListWorkers(ctx context.Context, _ *pb.ListWorkersReques
 	}
 }
 
+// DrainWorker takes a worker out of the plans, or back in. What it serves moves at a checkpoint.
+func (s clusterService) DrainWorker(ctx context.Context, q *pb.DrainWorkerRequest,
+) (*pb.DrainWorkerResponse, error) {
+	l, _, err := s.m.begin(q.GetRequestId())
+	if err != nil {
+		return nil, err
+	}
+	result, err := l.ask(ctx, &pb.Command{RequestId: q.GetRequestId(), Command: &pb.Command_Drain{
+		Drain: &pb.DrainWorker{Worker: q.GetWorker(), Back: q.GetBack()}}})
+	if err != nil {
+		return nil, s.m.proposeError(err)
+	}
+	return &pb.DrainWorkerResponse{}, refusal(result)
+}
+
 // query runs a read inside the leader's loop.
 type query struct{ read func() }
 
@@ -55,8 +71,9 @@ func (l *lead) listWorkers() *pb.ListWorkersResponse {
 			serving[r.worker] = append(serving[r.worker], k.String())
 		}
 	}
-	for _, w := range l.machine.Workers() {
-		x := &pb.WorkerStatus{Info: w}
+	st := l.machine.State()
+	for _, w := range st.GetWorkers() {
+		x := &pb.WorkerStatus{Info: w, Drained: slices.Contains(st.GetDrained(), w.GetId())}
 		if s := l.sessions[w.GetId()]; s != nil { // what a lost one still serves, nobody knows
 			x.Live, x.Address, x.Serving = true, s.host, serving[w.GetId()]
 		}

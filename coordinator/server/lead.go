@@ -94,7 +94,7 @@ type lead struct {
 	stalled   map[string]dataWait    // run -> the wait for data that was told
 	swept     map[string]uint64      // run -> the generation in which its folder was swept
 	storeDown map[string]bool        // run -> its last generation ended because the store was away
-	growing   map[string]plan.Growth // run -> the generation that is to end for a larger one
+	moving    map[string]plan.Move   // run -> the generation that is to end for another one
 	placedAt  map[string]time.Time   // run -> when its last generation was made
 	began     time.Time              // when this leadership began
 	drivenAt  time.Time              // when the state was looked at last
@@ -115,7 +115,7 @@ func newLead(cfg Config, p Proposer, m *state.Machine, bus Bus, ended <-chan str
 		leases: map[string]time.Time{}, reports: map[rankKey]*rankReport{},
 		shards: map[shardKey]*pb.ShardReport{}, flying: map[checkpointKey]bool{},
 		endedAt:  map[string]time.Time{},
-		growing:  map[string]plan.Growth{},
+		moving:   map[string]plan.Move{},
 		placedAt: map[string]time.Time{}, storeDown: map[string]bool{},
 		stalled: map[string]dataWait{}, swept: map[string]uint64{},
 		told: map[string]lateness{}, manifests: map[string]ownLate{},

@@ -95,6 +95,9 @@ func (s *stage) do(line string) {
 			Resolved: edited, BaseDigest: state.Newer(run).GetDigest(), FromStep: number(named["from"])}}})
 	case "worker":
 		s.open(who)
+	case "drain", "undrain":
+		s.ask(&pb.Command{Command: &pb.Command_Drain{Drain: &pb.DrainWorker{Worker: who,
+			Back: words[0] == "undrain"}}})
 	case "close":
 		s.hands[who].closed = true
 		s.lead.post(closed{s.hands[who].s})

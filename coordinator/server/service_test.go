@@ -96,6 +96,38 @@ func TestI5_UserCommands(t *testing.T) {
 	})
 }
 
+// TestI5_Drain: the same request id is one drain, whatever came in between.
+func TestI5_Drain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		th := newTheatre(t)
+		th.play(oneRank)
+		cluster := clusterService{m: th.member}
+		drain := func(id, worker string, back bool) error {
+			_, err := cluster.DrainWorker(t.Context(),
+				&pb.DrainWorkerRequest{RequestId: id, Worker: worker, Back: back})
+			return err
+		}
+		drained := func() bool {
+			list, err := cluster.ListWorkers(t.Context(), nil)
+			must(t, err)
+			return list.GetWorkers()[0].GetDrained()
+		}
+		wantCode(t, "drain without id", drain("", "w1", false), codes.InvalidArgument)
+		wantCode(t, "no such worker", drain("a", "w9", false), codes.NotFound)
+		must(t, drain("b", "w1", false))
+		if !drained() {
+			t.Error("w1 is not drained")
+		}
+		must(t, drain("c", "w1", true))
+		must(t, drain("b", "w1", false)) // a retry that comes late
+		if drained() {
+			t.Error("w1 is drained by a request that was applied before")
+		}
+		th.group.fail(consensus.ErrUnknownOutcome)
+		wantCode(t, "unknown outcome", drain("d", "w1", false), codes.Unavailable)
+	})
+}
+
 // TestStatusAndWorkers: any member says who leads; the leader knows the workers.
 func TestStatusAndWorkers(t *testing.T) {
 	bubble(t, func(t *testing.T) {

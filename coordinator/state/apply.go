@@ -81,6 +81,8 @@ func (c *change) dispatch(cmd *pb.Command) {
 		c.finish(x.Finish)
 	case *pb.Command_SetWeights:
 		c.setWeights(x.SetWeights)
+	case *pb.Command_Drain:
+		c.drain(x.Drain)
 	default:
 		c.refuse(pb.ApplyResult_CONFLICT, "the command is empty or of a newer version")
 	}
@@ -92,7 +94,7 @@ func isRequest(cmd *pb.Command) bool {
 		return false
 	}
 	return cmd.GetLaunch() != nil || cmd.GetStop() != nil || cmd.GetResume() != nil ||
-		cmd.GetSetWeights() != nil
+		cmd.GetSetWeights() != nil || cmd.GetDrain() != nil
 }
 
 // replay answers a request id seen before. A launch may carry another run id than the first
@@ -110,9 +112,18 @@ func (c *change) replay(rec *pb.RequestRecord, cmd *pb.Command) {
 	if cmd.GetSetWeights() != nil {
 		named = cmd.GetSetWeights().GetRun()
 	}
+	if cmd.GetDrain() != nil {
+		named = ""
+	}
 	if named != rec.Run {
-		c.refuse(pb.ApplyResult_CONFLICT, "request id %q was used for run %s, now for run %s",
-			cmd.GetRequestId(), rec.Run, named)
+		about := func(run string) string {
+			if run == "" {
+				return "a worker"
+			}
+			return "run " + run
+		}
+		c.refuse(pb.ApplyResult_CONFLICT, "request id %q was used for %s, now for %s",
+			cmd.GetRequestId(), about(rec.Run), about(named))
 		return
 	}
 	c.out.Replayed = true

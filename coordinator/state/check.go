@@ -17,6 +17,11 @@ func Check(st *pb.ClusterState) error {
 			return fmt.Errorf("check state: worker %q stands after %q", w.Id, st.Workers[i-1].Id)
 		}
 	}
+	for i, w := range st.GetDrained() {
+		if _, known := findWorker(st, w); !known || i > 0 && st.Drained[i-1] >= w {
+			return fmt.Errorf("check state: drained worker %q is unknown or out of order", w)
+		}
+	}
 	type device struct {
 		worker string
 		index  uint32

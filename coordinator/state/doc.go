@@ -25,6 +25,8 @@
 // to checkpoint and end, and the edit becomes Run.resolved when the generation is over, however it
 // ends. Until then no checkpoint at or past that step is taken from it.
 //
+// DrainWorker keeps a worker out of all plans to come. What it serves is the leader's business.
+//
 // EndGeneration of a generation that met a spike, under the policy to go back, adds to Run.left_out
 // and retires the checkpoints that have any of it.
 //

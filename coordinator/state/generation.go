@@ -99,6 +99,9 @@ func placeable(st *pb.ClusterState, r *pb.Run, ranks []*pb.RankPlace) string {
 			return fmt.Sprintf("worker %s has %d devices, there is no device %d",
 				p.Worker, st.Workers[w].Devices, p.Device)
 		}
+		if _, drained := slices.BinarySearch(st.Drained, p.Worker); drained {
+			return fmt.Sprintf("worker %s is drained", p.Worker)
+		}
 		if holder := deviceHolder(st, ranks[:i], p); holder != "" {
 			return fmt.Sprintf("device %d of worker %s serves %s", p.Device, p.Worker, holder)
 		}

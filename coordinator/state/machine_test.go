@@ -71,7 +71,8 @@ func TestApplyNeverPanics(t *testing.T) {
 		{Command: &pb.Command_EndGeneration{}}, {Command: &pb.Command_CommitCheckpoint{}},
 		{Command: &pb.Command_CommitCheckpoint{CommitCheckpoint: &pb.CommitCheckpoint{Run: "r1"}}},
 		{Command: &pb.Command_RetireCheckpoint{}}, {Command: &pb.Command_MarkCorrupt{}},
-		{Command: &pb.Command_Finish{}},
+		{Command: &pb.Command_Finish{}}, {Command: &pb.Command_Drain{}},
+		{Command: &pb.Command_Drain{Drain: &pb.DrainWorker{Back: true}}},
 		{Command: &pb.Command_Assign{Assign: &pb.AssignGeneration{Run: "r1", Generation: 1,
 			IsaClass: "avx2", Ranks: []*pb.RankPlace{nil}}}},
 	}

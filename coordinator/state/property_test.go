@@ -110,7 +110,7 @@ func drawCommand(t *rapid.T, gens map[string]uint64) *pb.Command {
 	step := rapid.Uint64Range(0, 10).Draw(t, "step")
 	id := rapid.SampledFrom([]string{"", "", "a", "b"}).Draw(t, "id")
 	cmd := &pb.Command{RequestId: id, UnixMs: int64(step)}
-	switch rapid.IntRange(0, 14).Draw(t, "kind") {
+	switch rapid.IntRange(0, 15).Draw(t, "kind") {
 	case 0:
 		return launch(run, step, id)
 	case 1:
@@ -141,6 +141,9 @@ func drawCommand(t *rapid.T, gens map[string]uint64) *pb.Command {
 		cmd.Command = &pb.Command_SetWeights{SetWeights: &pb.SetWeights{Run: run,
 			Resolved: resolved(map[string]uint64{"r1": 9, "r2": 5}[run], 4, ""), FromStep: step,
 			LastSeenStep: step / 3}}
+	case 15:
+		cmd.Command = &pb.Command_Drain{Drain: &pb.DrainWorker{Back: step > 2,
+			Worker: rapid.SampledFrom([]string{"w1", "w2", "w9"}).Draw(t, "worker")}}
 	case 12:
 		cmd.Command = &pb.Command_Finish{Finish: &pb.FinishRun{Run: run, Generation: gen,
 			State: pb.RunState(rapid.IntRange(0, 7).Draw(t, "state"))}}

@@ -3,7 +3,6 @@ package state
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	pb "github.com/banyan-train/banyan/proto/banyan/v1"
 	"google.golang.org/protobuf/proto"
@@ -218,24 +217,4 @@ func (c *change) end(r *pb.Run, s pb.RunState, reason string) {
 	adopt(r)
 	r.State, r.Reason, r.Ranks, r.StopRequested = s, reason, nil, false
 	c.event(kinds[s], r.Generation, Newest(r).GetStep(), "%s", reason)
-}
-
-// registerWorker adds a worker or replaces what is known of it. Workers stay in order of id.
-func (c *change) registerWorker(x *pb.RegisterWorker) {
-	w := x.GetWorker()
-	if w.GetId() == "" || w.GetDevices() == 0 || w.GetDevices() > MaxDevices {
-		c.refuse(pb.ApplyResult_CONFLICT,
-			"worker %q offers %d devices; it needs an id and 1 to %d devices",
-			w.GetId(), w.GetDevices(), MaxDevices)
-		return
-	}
-	i, found := slices.BinarySearchFunc(c.st.Workers, w.Id, func(a *pb.WorkerInfo, id string) int {
-		return strings.Compare(a.Id, id)
-	})
-	if found {
-		c.out.Replayed = proto.Equal(c.st.Workers[i], w)
-		c.st.Workers[i] = proto.CloneOf(w)
-		return
-	}
-	c.st.Workers = slices.Insert(c.st.Workers, i, proto.CloneOf(w))
 }

@@ -67,6 +67,9 @@ func show(out *strings.Builder, m *Machine, res *pb.ApplyResult) {
 	}
 	r, ok := m.Run(res.Run)
 	if !ok {
+		if d := m.State().Drained; len(d) > 0 {
+			fmt.Fprintf(out, "  drained: %s\n", strings.Join(d, " "))
+		}
 		return
 	}
 	fmt.Fprintf(out, "  %s %s gen=%d", r.Id, r.State, r.Generation)
@@ -157,6 +160,9 @@ func parseCommand(t *testing.T, line string) *pb.Command {
 		x := &pb.SetWeights{Run: a.name, Resolved: a.resolved(), FromStep: a.num("from"),
 			Edit: a.text["edit"], LastSeenStep: a.num("seen"), BaseDigest: a.text["base"]}
 		cmd.Command = &pb.Command_SetWeights{SetWeights: x}
+	case "drain":
+		x := &pb.DrainWorker{Worker: a.name, Back: a.text["back"] == "yes"}
+		cmd.Command = &pb.Command_Drain{Drain: x}
 	case "nothing":
 	default:
 		t.Fatalf("unknown command %q", line)

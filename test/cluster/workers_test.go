@@ -168,3 +168,32 @@ func TestI3_ARunTakesAReturnedWorkerIn(t *testing.T) {
 		t.Errorf("%d rewinds", n)
 	}
 }
+
+// TestADrainedWorkerIsLeftWithoutALoss: its rank checkpoints, the run goes on elsewhere from there,
+// and the worker can be stopped. Taken back, it serves again.
+func TestADrainedWorkerIsLeftWithoutALoss(t *testing.T) {
+	want := control(t, long)
+	c := newCluster(t, 1, 2)
+	run := c.launch(long, "resources.workers=1")
+	w := c.watch(run)
+	w.awaitStep(12)
+	first := c.run(run).GetRanks()[0].GetWorker()
+	c.mustCLI("drain", first)
+	if pids := c.procs[first].ranks(); len(pids) > 0 {
+		t.Errorf("%s has ranks %v", first, pids)
+	}
+	c.procs[first].kill()
+	w.awaitGeneration(2)
+	second := c.run(run).GetRanks()[0].GetWorker()
+	if second == first {
+		t.Fatalf("the run is still on %s", first)
+	}
+	c.start(first)
+	c.mustCLI("drain", first, "--back")
+	c.mustCLI("drain", second, "--no-wait")
+	w.awaitGeneration(3)
+	want.same(t, w.finish(), c.digest(run))
+	if n := w.count(pb.EventKind_REWIND); n > 0 {
+		t.Errorf("%d rewinds", n)
+	}
+}

@@ -1035,6 +1035,7 @@ type WorkerStatus struct {
 	Address          string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
 	Serving          []string               `protobuf:"bytes,4,rep,name=serving,proto3" json:"serving,omitempty"` // "run/generation/rank"
 	SinceHeartbeatMs int64                  `protobuf:"varint,5,opt,name=since_heartbeat_ms,json=sinceHeartbeatMs,proto3" json:"since_heartbeat_ms,omitempty"`
+	Drained          bool                   `protobuf:"varint,6,opt,name=drained,proto3" json:"drained,omitempty"` // gets no ranks; those it serves are asked to checkpoint and end
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -1104,6 +1105,109 @@ func (x *WorkerStatus) GetSinceHeartbeatMs() int64 {
 	return 0
 }
 
+func (x *WorkerStatus) GetDrained() bool {
+	if x != nil {
+		return x.Drained
+	}
+	return false
+}
+
+type DrainWorkerRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Worker        string                 `protobuf:"bytes,2,opt,name=worker,proto3" json:"worker,omitempty"`
+	Back          bool                   `protobuf:"varint,3,opt,name=back,proto3" json:"back,omitempty"` // take it in again
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainWorkerRequest) Reset() {
+	*x = DrainWorkerRequest{}
+	mi := &file_banyan_v1_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainWorkerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainWorkerRequest) ProtoMessage() {}
+
+func (x *DrainWorkerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_banyan_v1_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainWorkerRequest.ProtoReflect.Descriptor instead.
+func (*DrainWorkerRequest) Descriptor() ([]byte, []int) {
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *DrainWorkerRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *DrainWorkerRequest) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *DrainWorkerRequest) GetBack() bool {
+	if x != nil {
+		return x.Back
+	}
+	return false
+}
+
+type DrainWorkerResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainWorkerResponse) Reset() {
+	*x = DrainWorkerResponse{}
+	mi := &file_banyan_v1_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainWorkerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainWorkerResponse) ProtoMessage() {}
+
+func (x *DrainWorkerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_banyan_v1_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainWorkerResponse.ProtoReflect.Descriptor instead.
+func (*DrainWorkerResponse) Descriptor() ([]byte, []int) {
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{20}
+}
+
 type WorkerMessage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Message:
@@ -1121,7 +1225,7 @@ type WorkerMessage struct {
 
 func (x *WorkerMessage) Reset() {
 	*x = WorkerMessage{}
-	mi := &file_banyan_v1_service_proto_msgTypes[19]
+	mi := &file_banyan_v1_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1133,7 +1237,7 @@ func (x *WorkerMessage) String() string {
 func (*WorkerMessage) ProtoMessage() {}
 
 func (x *WorkerMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[19]
+	mi := &file_banyan_v1_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1146,7 +1250,7 @@ func (x *WorkerMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerMessage.ProtoReflect.Descriptor instead.
 func (*WorkerMessage) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{19}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *WorkerMessage) GetMessage() isWorkerMessage_Message {
@@ -1265,7 +1369,7 @@ type CoordinatorMessage struct {
 
 func (x *CoordinatorMessage) Reset() {
 	*x = CoordinatorMessage{}
-	mi := &file_banyan_v1_service_proto_msgTypes[20]
+	mi := &file_banyan_v1_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1277,7 +1381,7 @@ func (x *CoordinatorMessage) String() string {
 func (*CoordinatorMessage) ProtoMessage() {}
 
 func (x *CoordinatorMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[20]
+	mi := &file_banyan_v1_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1290,7 +1394,7 @@ func (x *CoordinatorMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatorMessage.ProtoReflect.Descriptor instead.
 func (*CoordinatorMessage) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{20}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CoordinatorMessage) GetMessage() isCoordinatorMessage_Message {
@@ -1374,7 +1478,7 @@ type WorkerHello struct {
 
 func (x *WorkerHello) Reset() {
 	*x = WorkerHello{}
-	mi := &file_banyan_v1_service_proto_msgTypes[21]
+	mi := &file_banyan_v1_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1386,7 +1490,7 @@ func (x *WorkerHello) String() string {
 func (*WorkerHello) ProtoMessage() {}
 
 func (x *WorkerHello) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[21]
+	mi := &file_banyan_v1_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1399,7 +1503,7 @@ func (x *WorkerHello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerHello.ProtoReflect.Descriptor instead.
 func (*WorkerHello) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{21}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *WorkerHello) GetInfo() *WorkerInfo {
@@ -1425,7 +1529,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_banyan_v1_service_proto_msgTypes[22]
+	mi := &file_banyan_v1_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1437,7 +1541,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[22]
+	mi := &file_banyan_v1_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1450,7 +1554,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{22}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Heartbeat) GetSeq() int64 {
@@ -1471,7 +1575,7 @@ type Inventory struct {
 
 func (x *Inventory) Reset() {
 	*x = Inventory{}
-	mi := &file_banyan_v1_service_proto_msgTypes[23]
+	mi := &file_banyan_v1_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1483,7 +1587,7 @@ func (x *Inventory) String() string {
 func (*Inventory) ProtoMessage() {}
 
 func (x *Inventory) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[23]
+	mi := &file_banyan_v1_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1496,7 +1600,7 @@ func (x *Inventory) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Inventory.ProtoReflect.Descriptor instead.
 func (*Inventory) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{23}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Inventory) GetRanks() []*RankReport {
@@ -1518,7 +1622,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_banyan_v1_service_proto_msgTypes[24]
+	mi := &file_banyan_v1_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1530,7 +1634,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[24]
+	mi := &file_banyan_v1_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1543,7 +1647,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{24}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Welcome) GetLeaseTtlMs() int64 {
@@ -1577,7 +1681,7 @@ type Desired struct {
 
 func (x *Desired) Reset() {
 	*x = Desired{}
-	mi := &file_banyan_v1_service_proto_msgTypes[25]
+	mi := &file_banyan_v1_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1589,7 +1693,7 @@ func (x *Desired) String() string {
 func (*Desired) ProtoMessage() {}
 
 func (x *Desired) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[25]
+	mi := &file_banyan_v1_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1602,7 +1706,7 @@ func (x *Desired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Desired.ProtoReflect.Descriptor instead.
 func (*Desired) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{25}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Desired) GetRanks() []*RankAssignment {
@@ -1635,7 +1739,7 @@ type RankAssignment struct {
 
 func (x *RankAssignment) Reset() {
 	*x = RankAssignment{}
-	mi := &file_banyan_v1_service_proto_msgTypes[26]
+	mi := &file_banyan_v1_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1647,7 +1751,7 @@ func (x *RankAssignment) String() string {
 func (*RankAssignment) ProtoMessage() {}
 
 func (x *RankAssignment) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[26]
+	mi := &file_banyan_v1_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1660,7 +1764,7 @@ func (x *RankAssignment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankAssignment.ProtoReflect.Descriptor instead.
 func (*RankAssignment) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{26}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RankAssignment) GetRun() string {
@@ -1774,7 +1878,7 @@ type RankReport struct {
 
 func (x *RankReport) Reset() {
 	*x = RankReport{}
-	mi := &file_banyan_v1_service_proto_msgTypes[27]
+	mi := &file_banyan_v1_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1786,7 +1890,7 @@ func (x *RankReport) String() string {
 func (*RankReport) ProtoMessage() {}
 
 func (x *RankReport) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[27]
+	mi := &file_banyan_v1_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1799,7 +1903,7 @@ func (x *RankReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankReport.ProtoReflect.Descriptor instead.
 func (*RankReport) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{27}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RankReport) GetRun() string {
@@ -1900,7 +2004,7 @@ type Unwritten struct {
 
 func (x *Unwritten) Reset() {
 	*x = Unwritten{}
-	mi := &file_banyan_v1_service_proto_msgTypes[28]
+	mi := &file_banyan_v1_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1912,7 +2016,7 @@ func (x *Unwritten) String() string {
 func (*Unwritten) ProtoMessage() {}
 
 func (x *Unwritten) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[28]
+	mi := &file_banyan_v1_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1925,7 +2029,7 @@ func (x *Unwritten) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unwritten.ProtoReflect.Descriptor instead.
 func (*Unwritten) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{28}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Unwritten) GetStep() uint64 {
@@ -1977,7 +2081,7 @@ type ShardReport struct {
 
 func (x *ShardReport) Reset() {
 	*x = ShardReport{}
-	mi := &file_banyan_v1_service_proto_msgTypes[29]
+	mi := &file_banyan_v1_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1989,7 +2093,7 @@ func (x *ShardReport) String() string {
 func (*ShardReport) ProtoMessage() {}
 
 func (x *ShardReport) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[29]
+	mi := &file_banyan_v1_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2002,7 +2106,7 @@ func (x *ShardReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardReport.ProtoReflect.Descriptor instead.
 func (*ShardReport) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{29}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ShardReport) GetRun() string {
@@ -2051,7 +2155,7 @@ type StepRecords struct {
 
 func (x *StepRecords) Reset() {
 	*x = StepRecords{}
-	mi := &file_banyan_v1_service_proto_msgTypes[30]
+	mi := &file_banyan_v1_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2063,7 +2167,7 @@ func (x *StepRecords) String() string {
 func (*StepRecords) ProtoMessage() {}
 
 func (x *StepRecords) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[30]
+	mi := &file_banyan_v1_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2076,7 +2180,7 @@ func (x *StepRecords) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepRecords.ProtoReflect.Descriptor instead.
 func (*StepRecords) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{30}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *StepRecords) GetRun() string {
@@ -2113,7 +2217,7 @@ type RecordsAck struct {
 
 func (x *RecordsAck) Reset() {
 	*x = RecordsAck{}
-	mi := &file_banyan_v1_service_proto_msgTypes[31]
+	mi := &file_banyan_v1_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2125,7 +2229,7 @@ func (x *RecordsAck) String() string {
 func (*RecordsAck) ProtoMessage() {}
 
 func (x *RecordsAck) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[31]
+	mi := &file_banyan_v1_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2138,7 +2242,7 @@ func (x *RecordsAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordsAck.ProtoReflect.Descriptor instead.
 func (*RecordsAck) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{31}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *RecordsAck) GetRun() string {
@@ -2181,7 +2285,7 @@ type ToRank struct {
 
 func (x *ToRank) Reset() {
 	*x = ToRank{}
-	mi := &file_banyan_v1_service_proto_msgTypes[32]
+	mi := &file_banyan_v1_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2193,7 +2297,7 @@ func (x *ToRank) String() string {
 func (*ToRank) ProtoMessage() {}
 
 func (x *ToRank) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[32]
+	mi := &file_banyan_v1_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2206,7 +2310,7 @@ func (x *ToRank) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ToRank.ProtoReflect.Descriptor instead.
 func (*ToRank) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{32}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ToRank) GetMessage() isToRank_Message {
@@ -2249,7 +2353,7 @@ type FromRank struct {
 
 func (x *FromRank) Reset() {
 	*x = FromRank{}
-	mi := &file_banyan_v1_service_proto_msgTypes[33]
+	mi := &file_banyan_v1_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2261,7 +2365,7 @@ func (x *FromRank) String() string {
 func (*FromRank) ProtoMessage() {}
 
 func (x *FromRank) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_service_proto_msgTypes[33]
+	mi := &file_banyan_v1_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2274,7 +2378,7 @@ func (x *FromRank) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromRank.ProtoReflect.Descriptor instead.
 func (*FromRank) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_service_proto_rawDescGZIP(), []int{33}
+	return file_banyan_v1_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *FromRank) GetMessage() isFromRank_Message {
@@ -2391,13 +2495,20 @@ const file_banyan_v1_service_proto_rawDesc = "" +
 	"\x05voter\x18\x04 \x01(\bR\x05voter\"\x14\n" +
 	"\x12ListWorkersRequest\"H\n" +
 	"\x13ListWorkersResponse\x121\n" +
-	"\aworkers\x18\x01 \x03(\v2\x17.banyan.v1.WorkerStatusR\aworkers\"\xaf\x01\n" +
+	"\aworkers\x18\x01 \x03(\v2\x17.banyan.v1.WorkerStatusR\aworkers\"\xc9\x01\n" +
 	"\fWorkerStatus\x12)\n" +
 	"\x04info\x18\x01 \x01(\v2\x15.banyan.v1.WorkerInfoR\x04info\x12\x12\n" +
 	"\x04live\x18\x02 \x01(\bR\x04live\x12\x18\n" +
 	"\aaddress\x18\x03 \x01(\tR\aaddress\x12\x18\n" +
 	"\aserving\x18\x04 \x03(\tR\aserving\x12,\n" +
-	"\x12since_heartbeat_ms\x18\x05 \x01(\x03R\x10sinceHeartbeatMs\"\xc7\x02\n" +
+	"\x12since_heartbeat_ms\x18\x05 \x01(\x03R\x10sinceHeartbeatMs\x12\x18\n" +
+	"\adrained\x18\x06 \x01(\bR\adrained\"_\n" +
+	"\x12DrainWorkerRequest\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12\x16\n" +
+	"\x06worker\x18\x02 \x01(\tR\x06worker\x12\x12\n" +
+	"\x04back\x18\x03 \x01(\bR\x04back\"\x15\n" +
+	"\x13DrainWorkerResponse\"\xc7\x02\n" +
 	"\rWorkerMessage\x12.\n" +
 	"\x05hello\x18\x01 \x01(\v2\x16.banyan.v1.WorkerHelloH\x00R\x05hello\x124\n" +
 	"\theartbeat\x18\x02 \x01(\v2\x14.banyan.v1.HeartbeatH\x00R\theartbeat\x12+\n" +
@@ -2524,10 +2635,11 @@ const file_banyan_v1_service_proto_rawDesc = "" +
 	"\x06Resume\x12\x18.banyan.v1.ResumeRequest\x1a\x19.banyan.v1.ResumeResponse\x12I\n" +
 	"\n" +
 	"SetWeights\x12\x1c.banyan.v1.SetWeightsRequest\x1a\x1d.banyan.v1.SetWeightsResponse\x128\n" +
-	"\x05Watch\x12\x17.banyan.v1.WatchRequest\x1a\x14.banyan.v1.WatchItem0\x012\x9d\x01\n" +
+	"\x05Watch\x12\x17.banyan.v1.WatchRequest\x1a\x14.banyan.v1.WatchItem0\x012\xeb\x01\n" +
 	"\x0eClusterService\x12=\n" +
 	"\x06Status\x12\x18.banyan.v1.StatusRequest\x1a\x19.banyan.v1.StatusResponse\x12L\n" +
-	"\vListWorkers\x12\x1d.banyan.v1.ListWorkersRequest\x1a\x1e.banyan.v1.ListWorkersResponse2W\n" +
+	"\vListWorkers\x12\x1d.banyan.v1.ListWorkersRequest\x1a\x1e.banyan.v1.ListWorkersResponse\x12L\n" +
+	"\vDrainWorker\x12\x1d.banyan.v1.DrainWorkerRequest\x1a\x1e.banyan.v1.DrainWorkerResponse2W\n" +
 	"\rWorkerService\x12F\n" +
 	"\aSession\x12\x18.banyan.v1.WorkerMessage\x1a\x1d.banyan.v1.CoordinatorMessage(\x010\x01B9Z7github.com/banyan-train/banyan/proto/banyan/v1;banyanv1b\x06proto3"
 
@@ -2544,7 +2656,7 @@ func file_banyan_v1_service_proto_rawDescGZIP() []byte {
 }
 
 var file_banyan_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_banyan_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_banyan_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_banyan_v1_service_proto_goTypes = []any{
 	(RankPhase)(0),              // 0: banyan.v1.RankPhase
 	(FailureClass)(0),           // 1: banyan.v1.FailureClass
@@ -2567,62 +2679,64 @@ var file_banyan_v1_service_proto_goTypes = []any{
 	(*ListWorkersRequest)(nil),  // 18: banyan.v1.ListWorkersRequest
 	(*ListWorkersResponse)(nil), // 19: banyan.v1.ListWorkersResponse
 	(*WorkerStatus)(nil),        // 20: banyan.v1.WorkerStatus
-	(*WorkerMessage)(nil),       // 21: banyan.v1.WorkerMessage
-	(*CoordinatorMessage)(nil),  // 22: banyan.v1.CoordinatorMessage
-	(*WorkerHello)(nil),         // 23: banyan.v1.WorkerHello
-	(*Heartbeat)(nil),           // 24: banyan.v1.Heartbeat
-	(*Inventory)(nil),           // 25: banyan.v1.Inventory
-	(*Welcome)(nil),             // 26: banyan.v1.Welcome
-	(*Desired)(nil),             // 27: banyan.v1.Desired
-	(*RankAssignment)(nil),      // 28: banyan.v1.RankAssignment
-	(*RankReport)(nil),          // 29: banyan.v1.RankReport
-	(*Unwritten)(nil),           // 30: banyan.v1.Unwritten
-	(*ShardReport)(nil),         // 31: banyan.v1.ShardReport
-	(*StepRecords)(nil),         // 32: banyan.v1.StepRecords
-	(*RecordsAck)(nil),          // 33: banyan.v1.RecordsAck
-	(*ToRank)(nil),              // 34: banyan.v1.ToRank
-	(*FromRank)(nil),            // 35: banyan.v1.FromRank
-	(*RunSpec)(nil),             // 36: banyan.v1.RunSpec
-	(*Run)(nil),                 // 37: banyan.v1.Run
-	(*NamedWeight)(nil),         // 38: banyan.v1.NamedWeight
-	(*WorkerInfo)(nil),          // 39: banyan.v1.WorkerInfo
-	(*ResolvedRun)(nil),         // 40: banyan.v1.ResolvedRun
-	(*CheckpointRef)(nil),       // 41: banyan.v1.CheckpointRef
-	(*LeftOut)(nil),             // 42: banyan.v1.LeftOut
-	(*StepRecord)(nil),          // 43: banyan.v1.StepRecord
-	(*WatchItem)(nil),           // 44: banyan.v1.WatchItem
+	(*DrainWorkerRequest)(nil),  // 21: banyan.v1.DrainWorkerRequest
+	(*DrainWorkerResponse)(nil), // 22: banyan.v1.DrainWorkerResponse
+	(*WorkerMessage)(nil),       // 23: banyan.v1.WorkerMessage
+	(*CoordinatorMessage)(nil),  // 24: banyan.v1.CoordinatorMessage
+	(*WorkerHello)(nil),         // 25: banyan.v1.WorkerHello
+	(*Heartbeat)(nil),           // 26: banyan.v1.Heartbeat
+	(*Inventory)(nil),           // 27: banyan.v1.Inventory
+	(*Welcome)(nil),             // 28: banyan.v1.Welcome
+	(*Desired)(nil),             // 29: banyan.v1.Desired
+	(*RankAssignment)(nil),      // 30: banyan.v1.RankAssignment
+	(*RankReport)(nil),          // 31: banyan.v1.RankReport
+	(*Unwritten)(nil),           // 32: banyan.v1.Unwritten
+	(*ShardReport)(nil),         // 33: banyan.v1.ShardReport
+	(*StepRecords)(nil),         // 34: banyan.v1.StepRecords
+	(*RecordsAck)(nil),          // 35: banyan.v1.RecordsAck
+	(*ToRank)(nil),              // 36: banyan.v1.ToRank
+	(*FromRank)(nil),            // 37: banyan.v1.FromRank
+	(*RunSpec)(nil),             // 38: banyan.v1.RunSpec
+	(*Run)(nil),                 // 39: banyan.v1.Run
+	(*NamedWeight)(nil),         // 40: banyan.v1.NamedWeight
+	(*WorkerInfo)(nil),          // 41: banyan.v1.WorkerInfo
+	(*ResolvedRun)(nil),         // 42: banyan.v1.ResolvedRun
+	(*CheckpointRef)(nil),       // 43: banyan.v1.CheckpointRef
+	(*LeftOut)(nil),             // 44: banyan.v1.LeftOut
+	(*StepRecord)(nil),          // 45: banyan.v1.StepRecord
+	(*WatchItem)(nil),           // 46: banyan.v1.WatchItem
 }
 var file_banyan_v1_service_proto_depIdxs = []int32{
-	36, // 0: banyan.v1.LaunchRequest.spec:type_name -> banyan.v1.RunSpec
-	37, // 1: banyan.v1.ListRunsResponse.runs:type_name -> banyan.v1.Run
-	38, // 2: banyan.v1.SetWeightsRequest.weights:type_name -> banyan.v1.NamedWeight
+	38, // 0: banyan.v1.LaunchRequest.spec:type_name -> banyan.v1.RunSpec
+	39, // 1: banyan.v1.ListRunsResponse.runs:type_name -> banyan.v1.Run
+	40, // 2: banyan.v1.SetWeightsRequest.weights:type_name -> banyan.v1.NamedWeight
 	17, // 3: banyan.v1.StatusResponse.members:type_name -> banyan.v1.Member
 	20, // 4: banyan.v1.ListWorkersResponse.workers:type_name -> banyan.v1.WorkerStatus
-	39, // 5: banyan.v1.WorkerStatus.info:type_name -> banyan.v1.WorkerInfo
-	23, // 6: banyan.v1.WorkerMessage.hello:type_name -> banyan.v1.WorkerHello
-	24, // 7: banyan.v1.WorkerMessage.heartbeat:type_name -> banyan.v1.Heartbeat
-	29, // 8: banyan.v1.WorkerMessage.rank:type_name -> banyan.v1.RankReport
-	31, // 9: banyan.v1.WorkerMessage.shard:type_name -> banyan.v1.ShardReport
-	32, // 10: banyan.v1.WorkerMessage.records:type_name -> banyan.v1.StepRecords
-	25, // 11: banyan.v1.WorkerMessage.inventory:type_name -> banyan.v1.Inventory
-	26, // 12: banyan.v1.CoordinatorMessage.welcome:type_name -> banyan.v1.Welcome
-	27, // 13: banyan.v1.CoordinatorMessage.desired:type_name -> banyan.v1.Desired
-	33, // 14: banyan.v1.CoordinatorMessage.records_ack:type_name -> banyan.v1.RecordsAck
-	24, // 15: banyan.v1.CoordinatorMessage.heartbeat:type_name -> banyan.v1.Heartbeat
-	39, // 16: banyan.v1.WorkerHello.info:type_name -> banyan.v1.WorkerInfo
-	29, // 17: banyan.v1.Inventory.ranks:type_name -> banyan.v1.RankReport
-	28, // 18: banyan.v1.Desired.ranks:type_name -> banyan.v1.RankAssignment
-	40, // 19: banyan.v1.RankAssignment.resolved:type_name -> banyan.v1.ResolvedRun
-	41, // 20: banyan.v1.RankAssignment.restore:type_name -> banyan.v1.CheckpointRef
-	42, // 21: banyan.v1.RankAssignment.left_out:type_name -> banyan.v1.LeftOut
+	41, // 5: banyan.v1.WorkerStatus.info:type_name -> banyan.v1.WorkerInfo
+	25, // 6: banyan.v1.WorkerMessage.hello:type_name -> banyan.v1.WorkerHello
+	26, // 7: banyan.v1.WorkerMessage.heartbeat:type_name -> banyan.v1.Heartbeat
+	31, // 8: banyan.v1.WorkerMessage.rank:type_name -> banyan.v1.RankReport
+	33, // 9: banyan.v1.WorkerMessage.shard:type_name -> banyan.v1.ShardReport
+	34, // 10: banyan.v1.WorkerMessage.records:type_name -> banyan.v1.StepRecords
+	27, // 11: banyan.v1.WorkerMessage.inventory:type_name -> banyan.v1.Inventory
+	28, // 12: banyan.v1.CoordinatorMessage.welcome:type_name -> banyan.v1.Welcome
+	29, // 13: banyan.v1.CoordinatorMessage.desired:type_name -> banyan.v1.Desired
+	35, // 14: banyan.v1.CoordinatorMessage.records_ack:type_name -> banyan.v1.RecordsAck
+	26, // 15: banyan.v1.CoordinatorMessage.heartbeat:type_name -> banyan.v1.Heartbeat
+	41, // 16: banyan.v1.WorkerHello.info:type_name -> banyan.v1.WorkerInfo
+	31, // 17: banyan.v1.Inventory.ranks:type_name -> banyan.v1.RankReport
+	30, // 18: banyan.v1.Desired.ranks:type_name -> banyan.v1.RankAssignment
+	42, // 19: banyan.v1.RankAssignment.resolved:type_name -> banyan.v1.ResolvedRun
+	43, // 20: banyan.v1.RankAssignment.restore:type_name -> banyan.v1.CheckpointRef
+	44, // 21: banyan.v1.RankAssignment.left_out:type_name -> banyan.v1.LeftOut
 	0,  // 22: banyan.v1.RankReport.phase:type_name -> banyan.v1.RankPhase
 	1,  // 23: banyan.v1.RankReport.failure:type_name -> banyan.v1.FailureClass
-	30, // 24: banyan.v1.RankReport.unwritten:type_name -> banyan.v1.Unwritten
-	43, // 25: banyan.v1.StepRecords.records:type_name -> banyan.v1.StepRecord
-	28, // 26: banyan.v1.ToRank.assignment:type_name -> banyan.v1.RankAssignment
-	29, // 27: banyan.v1.FromRank.report:type_name -> banyan.v1.RankReport
-	31, // 28: banyan.v1.FromRank.shard:type_name -> banyan.v1.ShardReport
-	43, // 29: banyan.v1.FromRank.record:type_name -> banyan.v1.StepRecord
+	32, // 24: banyan.v1.RankReport.unwritten:type_name -> banyan.v1.Unwritten
+	45, // 25: banyan.v1.StepRecords.records:type_name -> banyan.v1.StepRecord
+	30, // 26: banyan.v1.ToRank.assignment:type_name -> banyan.v1.RankAssignment
+	31, // 27: banyan.v1.FromRank.report:type_name -> banyan.v1.RankReport
+	33, // 28: banyan.v1.FromRank.shard:type_name -> banyan.v1.ShardReport
+	45, // 29: banyan.v1.FromRank.record:type_name -> banyan.v1.StepRecord
 	3,  // 30: banyan.v1.RunService.Launch:input_type -> banyan.v1.LaunchRequest
 	5,  // 31: banyan.v1.RunService.GetRun:input_type -> banyan.v1.GetRunRequest
 	6,  // 32: banyan.v1.RunService.ListRuns:input_type -> banyan.v1.ListRunsRequest
@@ -2632,19 +2746,21 @@ var file_banyan_v1_service_proto_depIdxs = []int32{
 	14, // 36: banyan.v1.RunService.Watch:input_type -> banyan.v1.WatchRequest
 	15, // 37: banyan.v1.ClusterService.Status:input_type -> banyan.v1.StatusRequest
 	18, // 38: banyan.v1.ClusterService.ListWorkers:input_type -> banyan.v1.ListWorkersRequest
-	21, // 39: banyan.v1.WorkerService.Session:input_type -> banyan.v1.WorkerMessage
-	4,  // 40: banyan.v1.RunService.Launch:output_type -> banyan.v1.LaunchResponse
-	37, // 41: banyan.v1.RunService.GetRun:output_type -> banyan.v1.Run
-	7,  // 42: banyan.v1.RunService.ListRuns:output_type -> banyan.v1.ListRunsResponse
-	9,  // 43: banyan.v1.RunService.Stop:output_type -> banyan.v1.StopResponse
-	11, // 44: banyan.v1.RunService.Resume:output_type -> banyan.v1.ResumeResponse
-	13, // 45: banyan.v1.RunService.SetWeights:output_type -> banyan.v1.SetWeightsResponse
-	44, // 46: banyan.v1.RunService.Watch:output_type -> banyan.v1.WatchItem
-	16, // 47: banyan.v1.ClusterService.Status:output_type -> banyan.v1.StatusResponse
-	19, // 48: banyan.v1.ClusterService.ListWorkers:output_type -> banyan.v1.ListWorkersResponse
-	22, // 49: banyan.v1.WorkerService.Session:output_type -> banyan.v1.CoordinatorMessage
-	40, // [40:50] is the sub-list for method output_type
-	30, // [30:40] is the sub-list for method input_type
+	21, // 39: banyan.v1.ClusterService.DrainWorker:input_type -> banyan.v1.DrainWorkerRequest
+	23, // 40: banyan.v1.WorkerService.Session:input_type -> banyan.v1.WorkerMessage
+	4,  // 41: banyan.v1.RunService.Launch:output_type -> banyan.v1.LaunchResponse
+	39, // 42: banyan.v1.RunService.GetRun:output_type -> banyan.v1.Run
+	7,  // 43: banyan.v1.RunService.ListRuns:output_type -> banyan.v1.ListRunsResponse
+	9,  // 44: banyan.v1.RunService.Stop:output_type -> banyan.v1.StopResponse
+	11, // 45: banyan.v1.RunService.Resume:output_type -> banyan.v1.ResumeResponse
+	13, // 46: banyan.v1.RunService.SetWeights:output_type -> banyan.v1.SetWeightsResponse
+	46, // 47: banyan.v1.RunService.Watch:output_type -> banyan.v1.WatchItem
+	16, // 48: banyan.v1.ClusterService.Status:output_type -> banyan.v1.StatusResponse
+	19, // 49: banyan.v1.ClusterService.ListWorkers:output_type -> banyan.v1.ListWorkersResponse
+	22, // 50: banyan.v1.ClusterService.DrainWorker:output_type -> banyan.v1.DrainWorkerResponse
+	24, // 51: banyan.v1.WorkerService.Session:output_type -> banyan.v1.CoordinatorMessage
+	41, // [41:52] is the sub-list for method output_type
+	30, // [30:41] is the sub-list for method input_type
 	30, // [30:30] is the sub-list for extension type_name
 	30, // [30:30] is the sub-list for extension extendee
 	0,  // [0:30] is the sub-list for field type_name
@@ -2658,7 +2774,7 @@ func file_banyan_v1_service_proto_init() {
 	file_banyan_v1_record_proto_init()
 	file_banyan_v1_spec_proto_init()
 	file_banyan_v1_state_proto_init()
-	file_banyan_v1_service_proto_msgTypes[19].OneofWrappers = []any{
+	file_banyan_v1_service_proto_msgTypes[21].OneofWrappers = []any{
 		(*WorkerMessage_Hello)(nil),
 		(*WorkerMessage_Heartbeat)(nil),
 		(*WorkerMessage_Rank)(nil),
@@ -2666,16 +2782,16 @@ func file_banyan_v1_service_proto_init() {
 		(*WorkerMessage_Records)(nil),
 		(*WorkerMessage_Inventory)(nil),
 	}
-	file_banyan_v1_service_proto_msgTypes[20].OneofWrappers = []any{
+	file_banyan_v1_service_proto_msgTypes[22].OneofWrappers = []any{
 		(*CoordinatorMessage_Welcome)(nil),
 		(*CoordinatorMessage_Desired)(nil),
 		(*CoordinatorMessage_RecordsAck)(nil),
 		(*CoordinatorMessage_Heartbeat)(nil),
 	}
-	file_banyan_v1_service_proto_msgTypes[32].OneofWrappers = []any{
+	file_banyan_v1_service_proto_msgTypes[34].OneofWrappers = []any{
 		(*ToRank_Assignment)(nil),
 	}
-	file_banyan_v1_service_proto_msgTypes[33].OneofWrappers = []any{
+	file_banyan_v1_service_proto_msgTypes[35].OneofWrappers = []any{
 		(*FromRank_Report)(nil),
 		(*FromRank_Shard)(nil),
 		(*FromRank_Record)(nil),
@@ -2686,7 +2802,7 @@ func file_banyan_v1_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_banyan_v1_service_proto_rawDesc), len(file_banyan_v1_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   34,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

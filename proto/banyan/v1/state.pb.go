@@ -133,7 +133,7 @@ func (x ApplyResult_Code) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ApplyResult_Code.Descriptor instead.
 func (ApplyResult_Code) EnumDescriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{20, 0}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{21, 0}
 }
 
 type Run struct {
@@ -607,6 +607,7 @@ type ClusterState struct {
 	Runs          []*Run                 `protobuf:"bytes,2,rep,name=runs,proto3" json:"runs,omitempty"`         // by launch order
 	Workers       []*WorkerInfo          `protobuf:"bytes,3,rep,name=workers,proto3" json:"workers,omitempty"`   // by id
 	Requests      []*RequestRecord       `protobuf:"bytes,4,rep,name=requests,proto3" json:"requests,omitempty"` // newest last, bounded
+	Drained       []string               `protobuf:"bytes,5,rep,name=drained,proto3" json:"drained,omitempty"`   // workers that get no ranks, by id
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -669,11 +670,18 @@ func (x *ClusterState) GetRequests() []*RequestRecord {
 	return nil
 }
 
+func (x *ClusterState) GetDrained() []string {
+	if x != nil {
+		return x.Drained
+	}
+	return nil
+}
+
 // RequestRecord remembers the outcome of an idempotent request.
 type RequestRecord struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	Run           string                 `protobuf:"bytes,2,opt,name=run,proto3" json:"run,omitempty"`
+	Run           string                 `protobuf:"bytes,2,opt,name=run,proto3" json:"run,omitempty"` // empty for one that is about no run
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -740,6 +748,7 @@ type Command struct {
 	//	*Command_MarkCorrupt
 	//	*Command_Finish
 	//	*Command_SetWeights
+	//	*Command_Drain
 	Command       isCommand_Command `protobuf_oneof:"command"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -904,6 +913,15 @@ func (x *Command) GetSetWeights() *SetWeights {
 	return nil
 }
 
+func (x *Command) GetDrain() *DrainWorker {
+	if x != nil {
+		if x, ok := x.Command.(*Command_Drain); ok {
+			return x.Drain
+		}
+	}
+	return nil
+}
+
 type isCommand_Command interface {
 	isCommand_Command()
 }
@@ -956,6 +974,10 @@ type Command_SetWeights struct {
 	SetWeights *SetWeights `protobuf:"bytes,21,opt,name=set_weights,json=setWeights,proto3,oneof"`
 }
 
+type Command_Drain struct {
+	Drain *DrainWorker `protobuf:"bytes,22,opt,name=drain,proto3,oneof"`
+}
+
 func (*Command_Launch) isCommand_Command() {}
 
 func (*Command_Stop) isCommand_Command() {}
@@ -979,6 +1001,8 @@ func (*Command_MarkCorrupt) isCommand_Command() {}
 func (*Command_Finish) isCommand_Command() {}
 
 func (*Command_SetWeights) isCommand_Command() {}
+
+func (*Command_Drain) isCommand_Command() {}
 
 type LaunchRun struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1229,6 +1253,59 @@ func (x *SetWeights) GetLastSeenStep() uint64 {
 	return 0
 }
 
+// DrainWorker takes a worker out of the plans, or back in.
+type DrainWorker struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Worker        string                 `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
+	Back          bool                   `protobuf:"varint,2,opt,name=back,proto3" json:"back,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainWorker) Reset() {
+	*x = DrainWorker{}
+	mi := &file_banyan_v1_state_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainWorker) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainWorker) ProtoMessage() {}
+
+func (x *DrainWorker) ProtoReflect() protoreflect.Message {
+	mi := &file_banyan_v1_state_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainWorker.ProtoReflect.Descriptor instead.
+func (*DrainWorker) Descriptor() ([]byte, []int) {
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *DrainWorker) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *DrainWorker) GetBack() bool {
+	if x != nil {
+		return x.Back
+	}
+	return false
+}
+
 type RegisterWorker struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Worker        *WorkerInfo            `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
@@ -1238,7 +1315,7 @@ type RegisterWorker struct {
 
 func (x *RegisterWorker) Reset() {
 	*x = RegisterWorker{}
-	mi := &file_banyan_v1_state_proto_msgTypes[12]
+	mi := &file_banyan_v1_state_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1250,7 +1327,7 @@ func (x *RegisterWorker) String() string {
 func (*RegisterWorker) ProtoMessage() {}
 
 func (x *RegisterWorker) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[12]
+	mi := &file_banyan_v1_state_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1263,7 +1340,7 @@ func (x *RegisterWorker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterWorker.ProtoReflect.Descriptor instead.
 func (*RegisterWorker) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{12}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RegisterWorker) GetWorker() *WorkerInfo {
@@ -1288,7 +1365,7 @@ type AssignGeneration struct {
 
 func (x *AssignGeneration) Reset() {
 	*x = AssignGeneration{}
-	mi := &file_banyan_v1_state_proto_msgTypes[13]
+	mi := &file_banyan_v1_state_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1300,7 +1377,7 @@ func (x *AssignGeneration) String() string {
 func (*AssignGeneration) ProtoMessage() {}
 
 func (x *AssignGeneration) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[13]
+	mi := &file_banyan_v1_state_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1313,7 +1390,7 @@ func (x *AssignGeneration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignGeneration.ProtoReflect.Descriptor instead.
 func (*AssignGeneration) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{13}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AssignGeneration) GetRun() string {
@@ -1375,7 +1452,7 @@ type MarkRunning struct {
 
 func (x *MarkRunning) Reset() {
 	*x = MarkRunning{}
-	mi := &file_banyan_v1_state_proto_msgTypes[14]
+	mi := &file_banyan_v1_state_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1387,7 +1464,7 @@ func (x *MarkRunning) String() string {
 func (*MarkRunning) ProtoMessage() {}
 
 func (x *MarkRunning) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[14]
+	mi := &file_banyan_v1_state_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1400,7 +1477,7 @@ func (x *MarkRunning) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MarkRunning.ProtoReflect.Descriptor instead.
 func (*MarkRunning) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{14}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *MarkRunning) GetRun() string {
@@ -1431,7 +1508,7 @@ type EndGeneration struct {
 
 func (x *EndGeneration) Reset() {
 	*x = EndGeneration{}
-	mi := &file_banyan_v1_state_proto_msgTypes[15]
+	mi := &file_banyan_v1_state_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1443,7 +1520,7 @@ func (x *EndGeneration) String() string {
 func (*EndGeneration) ProtoMessage() {}
 
 func (x *EndGeneration) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[15]
+	mi := &file_banyan_v1_state_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1456,7 +1533,7 @@ func (x *EndGeneration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndGeneration.ProtoReflect.Descriptor instead.
 func (*EndGeneration) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{15}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *EndGeneration) GetRun() string {
@@ -1511,7 +1588,7 @@ type CommitCheckpoint struct {
 
 func (x *CommitCheckpoint) Reset() {
 	*x = CommitCheckpoint{}
-	mi := &file_banyan_v1_state_proto_msgTypes[16]
+	mi := &file_banyan_v1_state_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1523,7 +1600,7 @@ func (x *CommitCheckpoint) String() string {
 func (*CommitCheckpoint) ProtoMessage() {}
 
 func (x *CommitCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[16]
+	mi := &file_banyan_v1_state_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1536,7 +1613,7 @@ func (x *CommitCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitCheckpoint.ProtoReflect.Descriptor instead.
 func (*CommitCheckpoint) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{16}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CommitCheckpoint) GetRun() string {
@@ -1564,7 +1641,7 @@ type RetireCheckpoint struct {
 
 func (x *RetireCheckpoint) Reset() {
 	*x = RetireCheckpoint{}
-	mi := &file_banyan_v1_state_proto_msgTypes[17]
+	mi := &file_banyan_v1_state_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1576,7 +1653,7 @@ func (x *RetireCheckpoint) String() string {
 func (*RetireCheckpoint) ProtoMessage() {}
 
 func (x *RetireCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[17]
+	mi := &file_banyan_v1_state_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1589,7 +1666,7 @@ func (x *RetireCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetireCheckpoint.ProtoReflect.Descriptor instead.
 func (*RetireCheckpoint) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{17}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RetireCheckpoint) GetRun() string {
@@ -1625,7 +1702,7 @@ type MarkCheckpointCorrupt struct {
 
 func (x *MarkCheckpointCorrupt) Reset() {
 	*x = MarkCheckpointCorrupt{}
-	mi := &file_banyan_v1_state_proto_msgTypes[18]
+	mi := &file_banyan_v1_state_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1637,7 +1714,7 @@ func (x *MarkCheckpointCorrupt) String() string {
 func (*MarkCheckpointCorrupt) ProtoMessage() {}
 
 func (x *MarkCheckpointCorrupt) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[18]
+	mi := &file_banyan_v1_state_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1650,7 +1727,7 @@ func (x *MarkCheckpointCorrupt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MarkCheckpointCorrupt.ProtoReflect.Descriptor instead.
 func (*MarkCheckpointCorrupt) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{18}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *MarkCheckpointCorrupt) GetRun() string {
@@ -1693,7 +1770,7 @@ type FinishRun struct {
 
 func (x *FinishRun) Reset() {
 	*x = FinishRun{}
-	mi := &file_banyan_v1_state_proto_msgTypes[19]
+	mi := &file_banyan_v1_state_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1705,7 +1782,7 @@ func (x *FinishRun) String() string {
 func (*FinishRun) ProtoMessage() {}
 
 func (x *FinishRun) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[19]
+	mi := &file_banyan_v1_state_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1718,7 +1795,7 @@ func (x *FinishRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishRun.ProtoReflect.Descriptor instead.
 func (*FinishRun) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{19}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *FinishRun) GetRun() string {
@@ -1763,7 +1840,7 @@ type ApplyResult struct {
 
 func (x *ApplyResult) Reset() {
 	*x = ApplyResult{}
-	mi := &file_banyan_v1_state_proto_msgTypes[20]
+	mi := &file_banyan_v1_state_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1775,7 +1852,7 @@ func (x *ApplyResult) String() string {
 func (*ApplyResult) ProtoMessage() {}
 
 func (x *ApplyResult) ProtoReflect() protoreflect.Message {
-	mi := &file_banyan_v1_state_proto_msgTypes[20]
+	mi := &file_banyan_v1_state_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1788,7 +1865,7 @@ func (x *ApplyResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyResult.ProtoReflect.Descriptor instead.
 func (*ApplyResult) Descriptor() ([]byte, []int) {
-	return file_banyan_v1_state_proto_rawDescGZIP(), []int{20}
+	return file_banyan_v1_state_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ApplyResult) GetCode() ApplyResult_Code {
@@ -1879,16 +1956,17 @@ const file_banyan_v1_state_proto_rawDesc = "" +
 	"\visa_classes\x18\x02 \x03(\tR\n" +
 	"isaClasses\x12\x18\n" +
 	"\adevices\x18\x03 \x01(\rR\adevices\x12\x18\n" +
-	"\aversion\x18\x04 \x01(\tR\aversion\"\xbe\x01\n" +
+	"\aversion\x18\x04 \x01(\tR\aversion\"\xd8\x01\n" +
 	"\fClusterState\x12#\n" +
 	"\rapplied_index\x18\x01 \x01(\x04R\fappliedIndex\x12\"\n" +
 	"\x04runs\x18\x02 \x03(\v2\x0e.banyan.v1.RunR\x04runs\x12/\n" +
 	"\aworkers\x18\x03 \x03(\v2\x15.banyan.v1.WorkerInfoR\aworkers\x124\n" +
-	"\brequests\x18\x04 \x03(\v2\x18.banyan.v1.RequestRecordR\brequests\"@\n" +
+	"\brequests\x18\x04 \x03(\v2\x18.banyan.v1.RequestRecordR\brequests\x12\x18\n" +
+	"\adrained\x18\x05 \x03(\tR\adrained\"@\n" +
 	"\rRequestRecord\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x10\n" +
-	"\x03run\x18\x02 \x01(\tR\x03run\"\x93\x06\n" +
+	"\x03run\x18\x02 \x01(\tR\x03run\"\xc3\x06\n" +
 	"\aCommand\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x17\n" +
@@ -1906,7 +1984,8 @@ const file_banyan_v1_state_proto_rawDesc = "" +
 	"\fmark_corrupt\x18\x13 \x01(\v2 .banyan.v1.MarkCheckpointCorruptH\x00R\vmarkCorrupt\x12.\n" +
 	"\x06finish\x18\x14 \x01(\v2\x14.banyan.v1.FinishRunH\x00R\x06finish\x128\n" +
 	"\vset_weights\x18\x15 \x01(\v2\x15.banyan.v1.SetWeightsH\x00R\n" +
-	"setWeightsB\t\n" +
+	"setWeights\x12.\n" +
+	"\x05drain\x18\x16 \x01(\v2\x16.banyan.v1.DrainWorkerH\x00R\x05drainB\t\n" +
 	"\acommand\"n\n" +
 	"\tLaunchRun\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x122\n" +
@@ -1926,7 +2005,10 @@ const file_banyan_v1_state_proto_rawDesc = "" +
 	"baseDigest\x12\x1b\n" +
 	"\tfrom_step\x18\x04 \x01(\x04R\bfromStep\x12\x12\n" +
 	"\x04edit\x18\x05 \x01(\tR\x04edit\x12$\n" +
-	"\x0elast_seen_step\x18\x06 \x01(\x04R\flastSeenStep\"?\n" +
+	"\x0elast_seen_step\x18\x06 \x01(\x04R\flastSeenStep\"9\n" +
+	"\vDrainWorker\x12\x16\n" +
+	"\x06worker\x18\x01 \x01(\tR\x06worker\x12\x12\n" +
+	"\x04back\x18\x02 \x01(\bR\x04back\"?\n" +
 	"\x0eRegisterWorker\x12-\n" +
 	"\x06worker\x18\x01 \x01(\v2\x15.banyan.v1.WorkerInfoR\x06worker\"\xec\x01\n" +
 	"\x10AssignGeneration\x12\x10\n" +
@@ -2013,7 +2095,7 @@ func file_banyan_v1_state_proto_rawDescGZIP() []byte {
 }
 
 var file_banyan_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_banyan_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_banyan_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_banyan_v1_state_proto_goTypes = []any{
 	(RunState)(0),                 // 0: banyan.v1.RunState
 	(ApplyResult_Code)(0),         // 1: banyan.v1.ApplyResult.Code
@@ -2029,55 +2111,57 @@ var file_banyan_v1_state_proto_goTypes = []any{
 	(*StopRun)(nil),               // 11: banyan.v1.StopRun
 	(*ResumeRun)(nil),             // 12: banyan.v1.ResumeRun
 	(*SetWeights)(nil),            // 13: banyan.v1.SetWeights
-	(*RegisterWorker)(nil),        // 14: banyan.v1.RegisterWorker
-	(*AssignGeneration)(nil),      // 15: banyan.v1.AssignGeneration
-	(*MarkRunning)(nil),           // 16: banyan.v1.MarkRunning
-	(*EndGeneration)(nil),         // 17: banyan.v1.EndGeneration
-	(*CommitCheckpoint)(nil),      // 18: banyan.v1.CommitCheckpoint
-	(*RetireCheckpoint)(nil),      // 19: banyan.v1.RetireCheckpoint
-	(*MarkCheckpointCorrupt)(nil), // 20: banyan.v1.MarkCheckpointCorrupt
-	(*FinishRun)(nil),             // 21: banyan.v1.FinishRun
-	(*ApplyResult)(nil),           // 22: banyan.v1.ApplyResult
-	(*ResolvedRun)(nil),           // 23: banyan.v1.ResolvedRun
-	(*Event)(nil),                 // 24: banyan.v1.Event
+	(*DrainWorker)(nil),           // 14: banyan.v1.DrainWorker
+	(*RegisterWorker)(nil),        // 15: banyan.v1.RegisterWorker
+	(*AssignGeneration)(nil),      // 16: banyan.v1.AssignGeneration
+	(*MarkRunning)(nil),           // 17: banyan.v1.MarkRunning
+	(*EndGeneration)(nil),         // 18: banyan.v1.EndGeneration
+	(*CommitCheckpoint)(nil),      // 19: banyan.v1.CommitCheckpoint
+	(*RetireCheckpoint)(nil),      // 20: banyan.v1.RetireCheckpoint
+	(*MarkCheckpointCorrupt)(nil), // 21: banyan.v1.MarkCheckpointCorrupt
+	(*FinishRun)(nil),             // 22: banyan.v1.FinishRun
+	(*ApplyResult)(nil),           // 23: banyan.v1.ApplyResult
+	(*ResolvedRun)(nil),           // 24: banyan.v1.ResolvedRun
+	(*Event)(nil),                 // 25: banyan.v1.Event
 }
 var file_banyan_v1_state_proto_depIdxs = []int32{
 	0,  // 0: banyan.v1.Run.state:type_name -> banyan.v1.RunState
-	23, // 1: banyan.v1.Run.resolved:type_name -> banyan.v1.ResolvedRun
+	24, // 1: banyan.v1.Run.resolved:type_name -> banyan.v1.ResolvedRun
 	4,  // 2: banyan.v1.Run.ranks:type_name -> banyan.v1.RankPlace
 	5,  // 3: banyan.v1.Run.checkpoints:type_name -> banyan.v1.CheckpointRef
-	23, // 4: banyan.v1.Run.next:type_name -> banyan.v1.ResolvedRun
+	24, // 4: banyan.v1.Run.next:type_name -> banyan.v1.ResolvedRun
 	3,  // 5: banyan.v1.Run.left_out:type_name -> banyan.v1.LeftOut
-	24, // 6: banyan.v1.Run.events:type_name -> banyan.v1.Event
+	25, // 6: banyan.v1.Run.events:type_name -> banyan.v1.Event
 	2,  // 7: banyan.v1.ClusterState.runs:type_name -> banyan.v1.Run
 	6,  // 8: banyan.v1.ClusterState.workers:type_name -> banyan.v1.WorkerInfo
 	8,  // 9: banyan.v1.ClusterState.requests:type_name -> banyan.v1.RequestRecord
 	10, // 10: banyan.v1.Command.launch:type_name -> banyan.v1.LaunchRun
 	11, // 11: banyan.v1.Command.stop:type_name -> banyan.v1.StopRun
 	12, // 12: banyan.v1.Command.resume:type_name -> banyan.v1.ResumeRun
-	14, // 13: banyan.v1.Command.register_worker:type_name -> banyan.v1.RegisterWorker
-	15, // 14: banyan.v1.Command.assign:type_name -> banyan.v1.AssignGeneration
-	16, // 15: banyan.v1.Command.running:type_name -> banyan.v1.MarkRunning
-	17, // 16: banyan.v1.Command.end_generation:type_name -> banyan.v1.EndGeneration
-	18, // 17: banyan.v1.Command.commit_checkpoint:type_name -> banyan.v1.CommitCheckpoint
-	19, // 18: banyan.v1.Command.retire_checkpoint:type_name -> banyan.v1.RetireCheckpoint
-	20, // 19: banyan.v1.Command.mark_corrupt:type_name -> banyan.v1.MarkCheckpointCorrupt
-	21, // 20: banyan.v1.Command.finish:type_name -> banyan.v1.FinishRun
+	15, // 13: banyan.v1.Command.register_worker:type_name -> banyan.v1.RegisterWorker
+	16, // 14: banyan.v1.Command.assign:type_name -> banyan.v1.AssignGeneration
+	17, // 15: banyan.v1.Command.running:type_name -> banyan.v1.MarkRunning
+	18, // 16: banyan.v1.Command.end_generation:type_name -> banyan.v1.EndGeneration
+	19, // 17: banyan.v1.Command.commit_checkpoint:type_name -> banyan.v1.CommitCheckpoint
+	20, // 18: banyan.v1.Command.retire_checkpoint:type_name -> banyan.v1.RetireCheckpoint
+	21, // 19: banyan.v1.Command.mark_corrupt:type_name -> banyan.v1.MarkCheckpointCorrupt
+	22, // 20: banyan.v1.Command.finish:type_name -> banyan.v1.FinishRun
 	13, // 21: banyan.v1.Command.set_weights:type_name -> banyan.v1.SetWeights
-	23, // 22: banyan.v1.LaunchRun.resolved:type_name -> banyan.v1.ResolvedRun
-	23, // 23: banyan.v1.ResumeRun.resolved:type_name -> banyan.v1.ResolvedRun
-	23, // 24: banyan.v1.SetWeights.resolved:type_name -> banyan.v1.ResolvedRun
-	6,  // 25: banyan.v1.RegisterWorker.worker:type_name -> banyan.v1.WorkerInfo
-	4,  // 26: banyan.v1.AssignGeneration.ranks:type_name -> banyan.v1.RankPlace
-	5,  // 27: banyan.v1.CommitCheckpoint.checkpoint:type_name -> banyan.v1.CheckpointRef
-	0,  // 28: banyan.v1.FinishRun.state:type_name -> banyan.v1.RunState
-	1,  // 29: banyan.v1.ApplyResult.code:type_name -> banyan.v1.ApplyResult.Code
-	24, // 30: banyan.v1.ApplyResult.events:type_name -> banyan.v1.Event
-	31, // [31:31] is the sub-list for method output_type
-	31, // [31:31] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	14, // 22: banyan.v1.Command.drain:type_name -> banyan.v1.DrainWorker
+	24, // 23: banyan.v1.LaunchRun.resolved:type_name -> banyan.v1.ResolvedRun
+	24, // 24: banyan.v1.ResumeRun.resolved:type_name -> banyan.v1.ResolvedRun
+	24, // 25: banyan.v1.SetWeights.resolved:type_name -> banyan.v1.ResolvedRun
+	6,  // 26: banyan.v1.RegisterWorker.worker:type_name -> banyan.v1.WorkerInfo
+	4,  // 27: banyan.v1.AssignGeneration.ranks:type_name -> banyan.v1.RankPlace
+	5,  // 28: banyan.v1.CommitCheckpoint.checkpoint:type_name -> banyan.v1.CheckpointRef
+	0,  // 29: banyan.v1.FinishRun.state:type_name -> banyan.v1.RunState
+	1,  // 30: banyan.v1.ApplyResult.code:type_name -> banyan.v1.ApplyResult.Code
+	25, // 31: banyan.v1.ApplyResult.events:type_name -> banyan.v1.Event
+	32, // [32:32] is the sub-list for method output_type
+	32, // [32:32] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_banyan_v1_state_proto_init() }
@@ -2100,6 +2184,7 @@ func file_banyan_v1_state_proto_init() {
 		(*Command_MarkCorrupt)(nil),
 		(*Command_Finish)(nil),
 		(*Command_SetWeights)(nil),
+		(*Command_Drain)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2107,7 +2192,7 @@ func file_banyan_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_banyan_v1_state_proto_rawDesc), len(file_banyan_v1_state_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
