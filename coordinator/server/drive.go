@@ -284,7 +284,7 @@ func (l *lead) assignments(run *pb.Run) map[string][]*pb.RankAssignment {
 			Run: run.GetId(), Generation: run.GetGeneration(), Rank: p.GetRank(),
 			World: uint32(len(run.GetRanks())), Device: p.GetDevice(), IsaClass: run.GetIsaClass(),
 			Resolved: run.GetResolved(), Restore: restore, Peers: peers,
-			Stop: l.ending(run), CommittedStep: state.Newest(run).GetStep(),
+			Stop: l.ending(run), Hurry: run.GetStopRequested(), CommittedStep: state.Newest(run).GetStep(),
 			ResumedStep: run.GetResumedStep(), LeftOut: run.GetLeftOut()})
 	}
 	return out

@@ -233,6 +233,9 @@ func assignmentText(a *pb.RankAssignment) string {
 	if a.GetStop() {
 		text += " stop"
 	}
+	if a.GetHurry() {
+		text += " in a hurry"
+	}
 	return text
 }
 

@@ -74,6 +74,13 @@ func (l *link) StopRequested() bool {
 	return l.latest.GetStop()
 }
 
+// InHurry implements train.Control.
+func (l *link) InHurry() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.latest.GetHurry()
+}
+
 // AwaitCommitted implements train.Control.
 func (l *link) AwaitCommitted(ctx context.Context, step uint64) error {
 	_, err := l.await(ctx, fmt.Sprintf("the commit of checkpoint %d", step),

@@ -82,8 +82,14 @@ func TestLatestAssignmentWins(t *testing.T) {
 	}
 	d.assign(&pb.RankAssignment{CommittedStep: 6, Stop: true})
 	must(t, <-done)
-	if !l.StopRequested() {
-		t.Error("the stop was not seen")
+	if !l.StopRequested() || l.InHurry() {
+		t.Error("the stop was not seen, or taken for a user's")
+	}
+	d.assign(&pb.RankAssignment{CommittedStep: 6, Stop: true, Hurry: true})
+	_, err := l.await(ctx, "a hurry", (*pb.RankAssignment).GetHurry)
+	must(t, err)
+	if !l.InHurry() {
+		t.Error("the user's stop was not seen")
 	}
 	must(t, l.AwaitCommitted(ctx, 5)) // a later commit will do
 	gone, lose := context.WithCancelCause(ctx)

@@ -211,6 +211,7 @@ func benchRank(ctx context.Context, rank int) error {
 type never struct{}
 
 func (never) StopRequested() bool                          { return false }
+func (never) InHurry() bool                                { return false }
 func (never) AwaitCommitted(context.Context, uint64) error { return nil }
 
 // trainer is a rank's trainer with random weights.

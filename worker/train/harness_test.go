@@ -142,6 +142,7 @@ type generation struct {
 	resumed uint64 // where a user resumed the run
 	leftOut []*pb.LeftOut
 	stopAt  uint64 // rank 0 asks to stop once it has completed this step; 0: never
+	hurry   bool   // and a user waits for it
 	insist  insistence
 	late    func(rank int, u *pb.Unwritten) // hears of checkpoints that are late
 	stepped func(rank int, step uint64)     // hears of steps
@@ -291,6 +292,12 @@ func (c *control) StopRequested() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.stop && c.rank == 0
+}
+
+func (c *control) InHurry() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stop && c.hurry
 }
 
 func (g *generation) AwaitCommitted(ctx context.Context, step uint64) error {

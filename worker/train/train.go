@@ -43,7 +43,10 @@ type Sink interface {
 
 // Control is what the outside tells the loop.
 type Control interface {
+	// StopRequested asks for a checkpoint at the next step boundary, and the end of Run. InHurry
+	// says that it is a user who waits for it, and not the next generation.
 	StopRequested() bool
+	InHurry() bool
 	// AwaitCommitted blocks until the checkpoint of this step, or of a later one, is committed.
 	AwaitCommitted(ctx context.Context, step uint64) error
 }

@@ -24,7 +24,7 @@ type insistence struct {
 	// just stay away: they would wait for it in a collective, and take it for dead.
 	poll     time.Duration
 	patience time.Duration // how long the step loop waits for a checkpoint that is refused
-	stopping time.Duration // the same, once the run is asked to stop
+	stopping time.Duration // the same, once a user asked the run to stop
 }
 
 var defaultInsistence = insistence{pause: time.Second, longest: 30 * time.Second, poll: time.Second,
@@ -91,7 +91,7 @@ func (u *upload) failed(err error) error {
 		Msg("checkpoint is not written; trying again")
 	u.tell()
 	limit := u.insist.patience
-	if u.control.StopRequested() {
+	if u.control.InHurry() {
 		limit = u.insist.stopping
 	}
 	if u.waited.IsZero() || min(now.Sub(u.waited), now.Sub(u.since)) < limit {

@@ -1729,10 +1729,12 @@ type RankAssignment struct {
 	Restore    *CheckpointRef         `protobuf:"bytes,8,opt,name=restore,proto3" json:"restore,omitempty"` // absent: start from the base model
 	Peers      []string               `protobuf:"bytes,9,rep,name=peers,proto3" json:"peers,omitempty"`     // collective address per rank; empty until all ranks listen
 	Stop       bool                   `protobuf:"varint,10,opt,name=stop,proto3" json:"stop,omitempty"`     // checkpoint at the next step boundary, then end: a user asked
-	// for it, or the next generation runs an edited mixture
+	// for it, or the next generation runs an edited mixture, or
+	// elsewhere
 	CommittedStep uint64     `protobuf:"varint,11,opt,name=committed_step,json=committedStep,proto3" json:"committed_step,omitempty"` // newest committed checkpoint of this run
 	ResumedStep   uint64     `protobuf:"varint,12,opt,name=resumed_step,json=resumedStep,proto3" json:"resumed_step,omitempty"`       // where a user last resumed the run; 0: never
 	LeftOut       []*LeftOut `protobuf:"bytes,13,rep,name=left_out,json=leftOut,proto3" json:"left_out,omitempty"`                    // of the run
+	Hurry         bool       `protobuf:"varint,14,opt,name=hurry,proto3" json:"hurry,omitempty"`                                      // with stop: a user asked for it, and does not wait for ever
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1856,6 +1858,13 @@ func (x *RankAssignment) GetLeftOut() []*LeftOut {
 		return x.LeftOut
 	}
 	return nil
+}
+
+func (x *RankAssignment) GetHurry() bool {
+	if x != nil {
+		return x.Hurry
+	}
+	return false
 }
 
 type RankReport struct {
@@ -2537,7 +2546,7 @@ const file_banyan_v1_service_proto_rawDesc = "" +
 	"\x06leader\x18\x02 \x01(\tR\x06leader\x12\x14\n" +
 	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\":\n" +
 	"\aDesired\x12/\n" +
-	"\x05ranks\x18\x01 \x03(\v2\x19.banyan.v1.RankAssignmentR\x05ranks\"\xac\x03\n" +
+	"\x05ranks\x18\x01 \x03(\v2\x19.banyan.v1.RankAssignmentR\x05ranks\"\xc2\x03\n" +
 	"\x0eRankAssignment\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x1e\n" +
 	"\n" +
@@ -2554,7 +2563,8 @@ const file_banyan_v1_service_proto_rawDesc = "" +
 	" \x01(\bR\x04stop\x12%\n" +
 	"\x0ecommitted_step\x18\v \x01(\x04R\rcommittedStep\x12!\n" +
 	"\fresumed_step\x18\f \x01(\x04R\vresumedStep\x12-\n" +
-	"\bleft_out\x18\r \x03(\v2\x12.banyan.v1.LeftOutR\aleftOut\"\xf6\x02\n" +
+	"\bleft_out\x18\r \x03(\v2\x12.banyan.v1.LeftOutR\aleftOut\x12\x14\n" +
+	"\x05hurry\x18\x0e \x01(\bR\x05hurry\"\xf6\x02\n" +
 	"\n" +
 	"RankReport\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x1e\n" +
