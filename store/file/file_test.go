@@ -39,19 +39,6 @@ func TestI13_BadKeys(t *testing.T) {
 	}
 }
 
-func TestFailedPutLeavesNothing(t *testing.T) {
-	dir := t.TempDir()
-	b := New(dir)
-	_, err := b.Put(context.Background(), "d/k", strings.NewReader("short"), 100, false)
-	if err == nil {
-		t.Fatal("short body accepted")
-	}
-	entries, err := os.ReadDir(filepath.Join(dir, "d"))
-	if err != nil || len(entries) != 0 {
-		t.Errorf("left behind: %v, %v", entries, err)
-	}
-}
-
 func TestWritersLeftoversAreNotObjects(t *testing.T) {
 	dir := t.TempDir()
 	b, ctx := New(dir), context.Background()
@@ -125,6 +112,33 @@ func TestErrorsNameTheFix(t *testing.T) {
 	_, err := New(dir).Put(context.Background(), "f/k", bytes.NewReader(nil), 0, false)
 	if err == nil || !strings.Contains(err.Error(), "is a file") {
 		t.Errorf("put below a file: %v", err)
+	}
+}
+
+// A write that fails leaves nothing behind, nor the directories made for it; those that were
+// there stay.
+func TestFailedPutLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	b, ctx := New(dir), context.Background()
+	if err := os.Mkdir(filepath.Join(dir, "mine"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	short := bytes.NewReader([]byte("12"))
+	if _, err := b.Put(ctx, "mine/step/gen/k", short, 3, false); err == nil {
+		t.Fatal("a body that is too short was taken")
+	}
+	left, err := os.ReadDir(filepath.Join(dir, "mine"))
+	if err != nil || len(left) != 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
+	if _, err := b.Put(ctx, "mine/step/other", short, 2, false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Put(ctx, "mine/step/gen/k", short, 3, false); err == nil {
+		t.Fatal("a body that is too short was taken")
+	}
+	if left, err = os.ReadDir(filepath.Join(dir, "mine/step")); err != nil || len(left) != 1 {
+		t.Errorf("left %v, %v", left, err)
 	}
 }
 

@@ -35,8 +35,10 @@ func (b *Bucket) Put(
 	if _, err := body.Seek(0, io.SeekStart); err != nil {
 		return store.Info{}, fmt.Errorf("put file://%s: rewind body: %w", name, err)
 	}
+	fresh := missing(filepath.Dir(name))
 	f, err := b.temp(filepath.Dir(name))
 	if err != nil {
+		removeEmpty(fresh)
 		return store.Info{}, b.explainPut(name, size, err)
 	}
 	tag, err := fill(ctx, f, body, size)
@@ -48,9 +50,31 @@ func (b *Bucket) Put(
 	}
 	if err != nil {
 		os.Remove(f.Name())
+		removeEmpty(fresh)
 		return store.Info{}, b.explainPut(name, size, err)
 	}
 	return store.Info{Key: key, Size: size, ETag: tag}, nil
+}
+
+// missing lists the directories that have to be made for dir to be there, the deepest first.
+func missing(dir string) (out []string) {
+	for {
+		if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) || dir == filepath.Dir(dir) {
+			return out
+		}
+		out = append(out, dir)
+		dir = filepath.Dir(dir)
+	}
+}
+
+// removeEmpty takes back directories that were made for an object that is not there after all: on a
+// full disk no listing would ever find them.
+func removeEmpty(dirs []string) {
+	for _, dir := range dirs {
+		if os.Remove(dir) != nil {
+			return // somebody else uses it by now
+		}
+	}
 }
 
 // temp makes the directory and a temporary file in it. A Delete may prune the directory between
