@@ -157,7 +157,10 @@ func (p *parser) checkSpike(s *pb.RunSpec) {
 	p.positive(at+".max_rewinds", float64(k.MaxRewinds))
 	// Of the checkpoints that are kept the oldest must be older than what is left out: the newest may
 	// be of the step before the spike.
-	every, back := max(s.Checkpoint.Every, 1), uint64(k.Back)
+	every, back := s.Checkpoint.Every, uint64(k.Back)
+	if every == 0 || s.Checkpoint.Keep == 0 {
+		return // which is refused where it stands
+	}
 	want := 1 + back/every + min(back%every, 1)
 	rewinds := k.NonFinite == pb.Spike_REWIND || k.Loss == pb.Spike_REWIND
 	if p.ok(at+".back") && p.ok("checkpoint.every") && p.ok("checkpoint.keep") && rewinds &&

@@ -54,7 +54,7 @@ func editable(r *pb.Run, x *pb.SetWeights) string {
 	case x.BaseDigest != now.GetDigest():
 		return fmt.Sprintf("run %s was edited meanwhile; look at it and try again", r.Id)
 	case r.State == pb.RunState_SUCCEEDED:
-		return fmt.Sprintf("run %s is %s", r.Id, r.State)
+		return fmt.Sprintf("run %s is %s: it has no step left to mix for", r.Id, r.State)
 	case x.FromStep > now.GetTotalSteps():
 		return fmt.Sprintf("step %d is beyond the %d steps of run %s", x.FromStep, now.GetTotalSteps(),
 			r.Id)

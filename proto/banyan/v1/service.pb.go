@@ -87,7 +87,7 @@ type FailureClass int32
 const (
 	FailureClass_FAILURE_CLASS_UNSPECIFIED FailureClass = 0
 	FailureClass_TRANSIENT                 FailureClass = 1 // peer lost, killed, storage: another generation may succeed
-	FailureClass_FATAL_INPUT               FailureClass = 2 // bad corpus, model, tokenizer, spec: no retry helps
+	FailureClass_FATAL_INPUT               FailureClass = 2 // bad corpus, model, tokenizer, spec, place for checkpoints: no retry helps
 	FailureClass_CORRUPT_CHECKPOINT        FailureClass = 3 // restore refused the checkpoint
 	FailureClass_STORAGE                   FailureClass = 4 // the object store does not answer: try again later, for as long as it takes
 	FailureClass_SPIKE                     FailureClass = 5 // an update was refused, and the policy is to go back before its step
