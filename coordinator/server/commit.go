@@ -31,8 +31,9 @@ type shardKey struct {
 }
 
 const (
-	// manifestRetry is the pause between tries to write a manifest to a store that fails.
-	manifestRetry = 2 * time.Second
+	// manifestRetry is the pause after the first try to write a manifest that a store refuses. It
+	// doubles, up to manifestPause.
+	manifestRetry, manifestPause = 2 * time.Second, 30 * time.Second
 	// manifestPatience is how long a store may refuse a manifest before the run fails, and
 	// stopPatience the same for a run that is asked to stop.
 	manifestPatience, stopPatience = 30 * time.Minute, time.Minute
@@ -82,12 +83,16 @@ func (l *lead) writeManifest(run *pb.Run, k checkpointKey, reports []*pb.ShardRe
 		}
 	}()
 	var since time.Time // of the first try that failed
-	for {
+	for pause := manifestRetry; ; pause = min(2*pause, manifestPause) {
 		ref, err := commitManifest(ctx, run, k, reports)
 		final := errors.Is(err, store.ErrExists) || errors.Is(err, errBadShards)
 		now, ok := l.machine.Run(k.run)
 		if !ok || !state.Live(now) || now.GetGeneration() != k.generation {
 			return // the generation is over: its checkpoint will not be
+		}
+		if !since.IsZero() && state.Newest(now).GetStep() >= k.step {
+			l.post(ownLate{k.run, k.generation, nil})
+			return // a later one was committed meanwhile: nobody needs it any more
 		}
 		if err != nil && !final && ctx.Err() == nil {
 			if since.IsZero() {
@@ -103,7 +108,7 @@ func (l *lead) writeManifest(run *pb.Run, k checkpointKey, reports []*pb.ShardRe
 			return
 		}
 		select {
-		case <-time.After(manifestRetry):
+		case <-time.After(pause):
 		case <-ctx.Done():
 		}
 	}

@@ -168,7 +168,7 @@ func TestManifestRefusedForGood(t *testing.T) {
 				if r := s.run(t); r.GetState() != pb.RunState_RUNNING {
 					t.Fatalf("run is %s: %s", r.GetState(), r.GetReason())
 				}
-				s.play("wait " + (2 * manifestRetry).String() + "\n")
+				s.play("wait " + (manifestRetry + manifestPause).String() + "\n")
 				r := s.run(t)
 				if r.GetState() != pb.RunState_FAILED || r.GetGeneration() != 1 ||
 					!strings.Contains(r.GetReason(), checkpoint.ErrWrite.Error()) ||
@@ -178,6 +178,24 @@ func TestManifestRefusedForGood(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestManifestIsOvertaken: a later checkpoint that is committed ends the tries to write an earlier
+// manifest; its patience does not end the run.
+func TestManifestIsOvertaken(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newStage(t)
+		s.play(twoRanks + "shard w1 r1/1/0 step=2\n")
+		s.blockManifest(t)
+		s.play("shard w2 r1/1/1 step=2\nwait 5s\n" +
+			"shard w1 r1/1/0 step=4\nshard w2 r1/1/1 step=4\nwait 4m\n")
+		if got := state.Newest(s.run(t)).GetStep(); got != 4 {
+			t.Fatalf("the newest checkpoint is of step %d: %s", got, s.run(t).GetReason())
+		}
+		if e := s.lead.lateEvent("r1"); e.GetKind() != pb.EventKind_CHECKPOINT_BACK {
+			t.Errorf("the newest word is %v", e)
+		}
+	})
 }
 
 // TestManifestIsRetried: a store that fails costs time, not the checkpoint, and is told.
