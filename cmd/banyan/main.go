@@ -59,7 +59,8 @@ func root() *cobra.Command {
 	cmd.AddCommand(upCommand(), coordinatorCommand(), workerCommand(), rankCommand(),
 		planCommand(), launchCommand(), runsCommand(), watchCommand(), stopCommand(), resumeCommand(),
 		workersCommand(), drainCommand(), statusCommand(), checkpointsCommand(), checkpointCommand(),
-		modelCommand(), storeCommand(), tokenizerCommand(), dataCommand(), doctorCommand())
+		modelCommand(), storeCommand(), tokenizerCommand(), dataCommand(), doctorCommand(),
+		metricsCommand())
 	onlySubcommands(cmd)
 	return cmd
 }

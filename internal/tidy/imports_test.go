@@ -106,6 +106,7 @@ var table = map[string]string{
 	"internal/frame":         "",
 	"internal/leader":        "proto",
 	"internal/local":         "client internal/ports proto",
+	"internal/metrics":       "client coordinator/state proto",
 	"internal/ports":         "",
 	"internal/view":          "dataset/survey dataset/trace proto",
 	"internal/testkit":       "internal/ports",
@@ -117,7 +118,7 @@ var table = map[string]string{
 	"tools/s3server":         "",
 	"cmd/banyan": "checkpoint checkpoint/export checkpoint/hf client coordinator/server " +
 		"coordinator/spec coordinator/state dataset dataset/survey dataset/tokenize dataset/trace " +
-		"gpu gpu/doctor internal/local internal/view proto " +
+		"gpu gpu/doctor internal/local internal/metrics internal/view proto " +
 		"store store/router worker/agent worker/kernel/cpu worker/model worker/probe worker/rank",
 }
 
@@ -177,6 +178,7 @@ var owners = map[string][]string{
 	"github.com/versity/versitygw":   {"tools/s3server"},
 	"github.com/zeebo/xxh3":          {"collective/tcp"},
 	"github.com/spf13/cobra":         {"cmd/banyan"},
+	"github.com/prometheus/":         {"internal/metrics"},
 	"C": {"worker/kernel/cpu", "gpu/dl", "gpu/cuda", "gpu/nvrtc",
 		"collective/nccl"},
 }
