@@ -129,6 +129,9 @@ func (c *Conn) Write(b []byte) (int, error) {
 func (c *Conn) WriteBuffers(v net.Buffers) (written int64, err error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
+	if err := c.usable(&c.writeBy); err != nil {
+		return 0, err
+	}
 	for _, b := range v {
 		for len(b) > 0 {
 			n, err := c.put(b)

@@ -259,6 +259,29 @@ func TestBellsNeverBlock(t *testing.T) {
 	}
 }
 
+// TestNothingIsLeftAfterClose: every call answers that the connection is closed, empty ones too.
+func TestNothingIsLeftAfterClose(t *testing.T) {
+	a, _ := pipe(t)
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, do := range map[string]func() error{
+		"read":        func() error { _, err := a.Read(make([]byte, 1)); return err },
+		"empty read":  func() error { _, err := a.Read(nil); return err },
+		"view":        func() error { _, err := a.View(1, func([]byte) {}); return err },
+		"write":       func() error { _, err := a.Write(make([]byte, 1)); return err },
+		"empty write": func() error { _, err := a.Write(nil); return err },
+		"close write": a.CloseWrite,
+	} {
+		if err := do(); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := a.Close(); err != nil {
+		t.Errorf("second close: %v", err)
+	}
+}
+
 // TestDeadlineEndsABusyReader: who always finds bytes never sleeps, and is cut all the same.
 func TestDeadlineEndsABusyReader(t *testing.T) {
 	a, b := pipe(t)
