@@ -1,7 +1,7 @@
 // Package shm is a connection between two processes of one host through memory that both map: a
 // net.Conn in which bytes are copied twice, once by each process, and no protocol of the kernel
-// takes part. Package tcp uses it between ranks that share a host, where it carries about twice
-// the bytes that a socket on the loopback does for the same processor time.
+// takes part. Package tcp uses it between ranks that share a host, where it carries about half as
+// many bytes again as a socket on the loopback does in the same processor time.
 //
 // A listener of TCP has a twin here, an abstract Unix socket named after its address (Listen).
 // Those names are of one network namespace, as the address is, so who reaches the twin (Dial) would
