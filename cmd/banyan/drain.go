@@ -45,18 +45,36 @@ func drainCommand() *cobra.Command {
 	return cmd
 }
 
+// servedBy lists what a worker serves: the runs that are placed on it, or the ranks that it says
+// it has. A leader that is new knows the first before it has heard any worker; ranks that are
+// ending are only in the second.
+func servedBy(worker string, runs []*pb.Run, workers []*pb.WorkerStatus) []string {
+	var out []string
+	for _, r := range runs {
+		here := func(p *pb.RankPlace) bool { return p.GetWorker() == worker }
+		if slices.ContainsFunc(r.GetRanks(), here) {
+			out = append(out, r.GetId())
+		}
+	}
+	for _, w := range workers {
+		if w.GetInfo().GetId() == worker && len(out) == 0 {
+			out = append(out, w.GetServing()...)
+		}
+	}
+	return out
+}
+
 // awaitDrained waits until a worker serves nothing, or is gone itself.
 func awaitDrained(cmd *cobra.Command, worker string) error {
 	for polls := 0; ; polls++ {
 		var serves []string
 		err := withClient(cmd, func(ctx context.Context, c *client.Client) error {
-			workers, err := c.Workers(ctx)
-			i := slices.IndexFunc(workers, func(w *pb.WorkerStatus) bool {
-				return w.GetInfo().GetId() == worker
-			})
-			if i >= 0 {
-				serves = workers[i].GetServing()
+			runs, err := c.Runs(ctx)
+			if err != nil {
+				return err
 			}
+			workers, err := c.Workers(ctx)
+			serves = servedBy(worker, runs, workers)
 			return err
 		})
 		if err != nil {
