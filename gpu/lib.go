@@ -39,6 +39,3 @@ var (
 		Files: []File{{"libcudnn.so.9", 0}}, Wheels: []string{"cudnn"},
 		Install: "install cuDNN 9 or the wheel nvidia-cudnn-cu13"}
 )
-
-// Libs is all of them.
-func Libs() []Lib { return []Lib{CUDA, NVRTC, NCCL, CublasLt, CUDNN} }
